@@ -1,0 +1,135 @@
+package schemas
+
+import "net/http"
+
+// Status is where a job stands.
+type Status = string
+
+// The closed table of statuses. A job that left pending never returns to it; a terminal status is never left within a run.
+const (
+	Pending    Status = "pending"    // accepted, nobody has opened it yet
+	Processing Status = "processing" // opened; pages are being read
+	Completed  Status = "completed"  // every page has its result
+	Partial    Status = "partial"    // some pages failed; the result names them
+	Failed     Status = "failed"     // no result; the job names the code
+	Cancelled  Status = "cancelled"  // stopped on request; no result is served
+	Expired    Status = "expired"    // its deadline passed first
+)
+
+// Terminal reports whether no fact changes a run of this status any more.
+func Terminal(s Status) bool {
+	switch s {
+	case Completed, Partial, Failed, Cancelled, Expired:
+		return true
+	}
+	return false
+}
+
+// Statuses lists the table in the order a job can pass through it.
+var Statuses = []Status{Pending, Processing, Completed, Partial, Failed, Cancelled, Expired}
+
+// Code is the stable name of an error, the same in the API, the events, the metrics and the dead letters.
+type Code string
+
+// Info is what the table says of a code.
+type Info struct {
+	HTTP      int    // status of an answer that carries it
+	Retryable bool   // the same request, or the same document, may succeed later
+	Meaning   string // one sentence, printed in the docs
+}
+
+// The closed table of error codes.
+const (
+	InvalidRequest       Code = "INVALID_REQUEST"
+	InvalidOption        Code = "INVALID_OPTION"
+	OptionNotAvailable   Code = "OPTION_NOT_AVAILABLE"
+	MissingFile          Code = "MISSING_FILE"
+	EmptyFile            Code = "EMPTY_FILE"
+	FileTooLarge         Code = "FILE_TOO_LARGE"
+	UnsupportedMediaType Code = "UNSUPPORTED_MEDIA_TYPE"
+	MediaTypeMismatch    Code = "MEDIA_TYPE_MISMATCH"
+	UploadInterrupted    Code = "UPLOAD_INTERRUPTED"
+	Unauthenticated      Code = "UNAUTHENTICATED"
+	Forbidden            Code = "FORBIDDEN"
+	JobNotFound          Code = "JOB_NOT_FOUND"
+	RouteNotFound        Code = "ROUTE_NOT_FOUND"
+	MethodNotAllowed     Code = "METHOD_NOT_ALLOWED"
+	ResultNotReady       Code = "RESULT_NOT_READY"
+	ResultNotAvailable   Code = "RESULT_NOT_AVAILABLE"
+	FormatNotComposed    Code = "FORMAT_NOT_COMPOSED"
+	ServiceUnavailable   Code = "SERVICE_UNAVAILABLE"
+	Internal             Code = "INTERNAL"
+
+	DocumentEncrypted    Code = "DOCUMENT_ENCRYPTED"
+	DocumentCorrupt      Code = "DOCUMENT_CORRUPT"
+	DocumentEmpty        Code = "DOCUMENT_EMPTY"
+	DocumentTooManyPages Code = "DOCUMENT_TOO_MANY_PAGES"
+	DocumentUnsupported  Code = "DOCUMENT_UNSUPPORTED"
+	PagesOutOfRange      Code = "PAGES_OUT_OF_RANGE"
+	SourceMissing        Code = "SOURCE_MISSING"
+	SourceChanged        Code = "SOURCE_CHANGED"
+
+	PageCorrupt       Code = "PAGE_CORRUPT"
+	PageTooLarge      Code = "PAGE_TOO_LARGE"
+	RenderFailed      Code = "RENDER_FAILED"
+	LayoutFailed      Code = "LAYOUT_FAILED"
+	OCRFailed         Code = "OCR_FAILED"
+	ComposeFailed     Code = "COMPOSE_FAILED"
+	PrepareFailed     Code = "PREPARE_FAILED"
+	EngineCrashed     Code = "ENGINE_CRASHED"
+	EngineTimeout     Code = "ENGINE_TIMEOUT"
+	EngineOutOfMemory Code = "ENGINE_OUT_OF_MEMORY"
+	EngineUnavailable Code = "ENGINE_UNAVAILABLE"
+
+	RecordUndecodable Code = "RECORD_UNDECODABLE"
+	SignatureInvalid  Code = "SIGNATURE_INVALID"
+	StageFailed       Code = "STAGE_FAILED"
+)
+
+// Codes is the closed table; a test holds that every constant above is in it.
+var Codes = map[Code]Info{
+	InvalidRequest:       {http.StatusBadRequest, false, "The request could not be understood."},
+	InvalidOption:        {http.StatusBadRequest, false, "An option has a value outside its documented set."},
+	OptionNotAvailable:   {http.StatusBadRequest, false, "The option exists but this deployment does not offer it yet."},
+	MissingFile:          {http.StatusBadRequest, false, "The multipart body has no field named file."},
+	EmptyFile:            {http.StatusBadRequest, false, "The file has no bytes."},
+	FileTooLarge:         {http.StatusRequestEntityTooLarge, false, "The file is larger than the limit."},
+	UnsupportedMediaType: {http.StatusUnsupportedMediaType, false, "The bytes are of a type Docstream does not read."},
+	MediaTypeMismatch:    {http.StatusUnsupportedMediaType, false, "The declared type and the bytes disagree."},
+	UploadInterrupted:    {http.StatusBadRequest, true, "The upload ended before the file did."},
+	Unauthenticated:      {http.StatusUnauthorized, false, "The API key is missing, unknown, expired or revoked."},
+	Forbidden:            {http.StatusForbidden, false, "The API key may not do this."},
+	JobNotFound:          {http.StatusNotFound, false, "No such job exists for this tenant."},
+	RouteNotFound:        {http.StatusNotFound, false, "No such address exists."},
+	MethodNotAllowed:     {http.StatusMethodNotAllowed, false, "The address does not take this method."},
+	ResultNotReady:       {http.StatusAccepted, true, "The job is still being worked on."},
+	ResultNotAvailable:   {http.StatusConflict, false, "The job ended without a result."},
+	FormatNotComposed:    {http.StatusNotAcceptable, false, "The job was not asked to compose this format."},
+	ServiceUnavailable:   {http.StatusServiceUnavailable, true, "A part the answer depends on cannot be reached now."},
+	Internal:             {http.StatusInternalServerError, true, "Something went wrong that should not have."},
+
+	DocumentEncrypted:    {http.StatusUnprocessableEntity, false, "The document needs a password."},
+	DocumentCorrupt:      {http.StatusUnprocessableEntity, false, "The document is damaged and cannot be opened."},
+	DocumentEmpty:        {http.StatusUnprocessableEntity, false, "The document has no pages."},
+	DocumentTooManyPages: {http.StatusUnprocessableEntity, false, "The document has more pages than the limit."},
+	DocumentUnsupported:  {http.StatusUnprocessableEntity, false, "The document is of a kind Docstream does not read."},
+	PagesOutOfRange:      {http.StatusUnprocessableEntity, false, "The selection names no page of the document."},
+	SourceMissing:        {http.StatusUnprocessableEntity, false, "The source object is gone."},
+	SourceChanged:        {http.StatusUnprocessableEntity, false, "The source object is not the one that was submitted."},
+
+	PageCorrupt:       {http.StatusUnprocessableEntity, false, "The page is damaged and cannot be read."},
+	PageTooLarge:      {http.StatusUnprocessableEntity, false, "The page has more pixels than the limit."},
+	RenderFailed:      {http.StatusUnprocessableEntity, true, "The page could not be turned into an image."},
+	LayoutFailed:      {http.StatusUnprocessableEntity, true, "The layout of the page could not be found."},
+	OCRFailed:         {http.StatusUnprocessableEntity, true, "The text of the page could not be recognised."},
+	ComposeFailed:     {http.StatusUnprocessableEntity, true, "The outputs could not be written."},
+	PrepareFailed:     {http.StatusUnprocessableEntity, true, "The document could not be split into pages."},
+	EngineCrashed:     {http.StatusUnprocessableEntity, true, "The engine crashed on this page or document."},
+	EngineTimeout:     {http.StatusUnprocessableEntity, true, "The page or document took longer than its deadline."},
+	EngineOutOfMemory: {http.StatusUnprocessableEntity, true, "The page or document needs more memory than the limit."},
+	EngineUnavailable: {http.StatusServiceUnavailable, true, "The engine cannot be started."},
+
+	RecordUndecodable: {http.StatusUnprocessableEntity, false, "The record is not an event Docstream can read."},
+	SignatureInvalid:  {http.StatusForbidden, false, "The record does not prove its tenant."},
+	StageFailed:       {http.StatusUnprocessableEntity, true, "The stage failed for a reason nobody foresaw."},
+}

@@ -1,0 +1,133 @@
+// Package document is the model of what was read: the page result docstream.page/1 that stages write, and the document
+// docstream.document/1 that compose writes and clients get.
+//
+// Nothing here names a clock, an id of a job or a neighbour: the same bytes, options and pipeline version give the same JSON.
+// Boxes have their origin at the top left of the page as it is read (after turning), in points: 1/72 inch for documents that know inches,
+// one pixel for images that do not. Confidences are rounded to three places, coordinates to one.
+package document
+
+import "math"
+
+// Formats of the JSON objects.
+const (
+	PageFormat     = "docstream.page/1"
+	DocumentFormat = "docstream.document/1"
+)
+
+// Page is the result of one page, in reading order.
+type Page struct {
+	Format     string  `json:"format,omitempty"` // PageFormat; empty inside a Document
+	Number     int     `json:"number"`           // from 1
+	Width      float64 `json:"width"`            // in Unit
+	Height     float64 `json:"height"`
+	Unit       string  `json:"unit"`               // always pt
+	Rotation   int     `json:"rotation,omitempty"` // degrees clockwise the page was turned before reading: 0, 90, 180, 270
+	Source     string  `json:"source"`             // text: a text layer; ocr: recognised
+	Confidence float64 `json:"confidence"`         // mean over words, 0 to 1; 1 for a text layer
+	Blocks     []Block `json:"blocks"`
+}
+
+// Kinds of blocks.
+const (
+	Heading   = "heading"
+	Paragraph = "paragraph"
+	ListItem  = "list_item"
+	TableKind = "table"
+	Figure    = "figure"
+	Caption   = "caption"
+	Header    = "header" // running page header: kept here, left out of Markdown
+	Footer    = "footer" // likewise
+	Equation  = "equation"
+	Reference = "reference"
+	Code      = "code"
+)
+
+// Block is one region of a page.
+type Block struct {
+	Kind       string  `json:"kind"`
+	Level      int     `json:"level,omitempty"` // of a heading or list item, from 1
+	Box        Box     `json:"box"`
+	Confidence float64 `json:"confidence"`
+	Text       string  `json:"text,omitempty"` // lines joined; empty for a table
+	Lines      []Line  `json:"lines,omitempty"`
+	Table      *Table  `json:"table,omitempty"`
+}
+
+// Line is one line of text.
+type Line struct {
+	Text       string  `json:"text"`
+	Box        Box     `json:"box"`
+	Confidence float64 `json:"confidence"`
+	Model      string  `json:"model,omitempty"` // recognition model; empty for a text layer
+	Words      []Word  `json:"words,omitempty"`
+}
+
+// Word is one word of a line.
+type Word struct {
+	Text       string  `json:"text"`
+	Box        Box     `json:"box"`
+	Confidence float64 `json:"confidence"`
+}
+
+// Table is a grid of cells; a spanned place has no cell of its own.
+type Table struct {
+	Rows    int    `json:"rows"`
+	Columns int    `json:"columns"`
+	Cells   []Cell `json:"cells"`
+}
+
+// Cell is one cell of a table; rows and columns count from 0.
+type Cell struct {
+	Row        int     `json:"row"`
+	Column     int     `json:"column"`
+	RowSpan    int     `json:"row_span,omitempty"` // 0 means 1
+	ColumnSpan int     `json:"column_span,omitempty"`
+	Header     bool    `json:"header,omitempty"`
+	Text       string  `json:"text"`
+	Box        Box     `json:"box"`
+	Confidence float64 `json:"confidence"`
+}
+
+// Box is left, top, right, bottom.
+type Box [4]float64
+
+// Head is the document without its pages: compose writes it first and then streams the pages behind it.
+type Head struct {
+	Format     string            `json:"format"` // DocumentFormat
+	MediaType  string            `json:"media_type"`
+	SHA256     string            `json:"sha256"` // of the source
+	Pipeline   string            `json:"pipeline"`
+	Options    Options           `json:"options"`
+	Models     map[string]string `json:"models"` // name to sha256 of every model that can have taken part
+	PagesTotal int               `json:"pages_total"`
+	Failures   []Failure         `json:"failures,omitempty"`
+}
+
+// Options are the options that were in force.
+type Options struct {
+	OCR   string `json:"ocr"`
+	Pages string `json:"pages,omitempty"`
+}
+
+// Failure says why a page is missing.
+type Failure struct {
+	Page    int    `json:"page"`
+	Stage   string `json:"stage"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Document is the whole; only small ones should be held like this.
+type Document struct {
+	Head
+	Pages []Page `json:"pages"`
+}
+
+// Round3 rounds a confidence to three places.
+func Round3(f float64) float64 { return math.Round(f*1000) / 1000 }
+
+// Round1 rounds a coordinate to one place.
+func Round1(f float64) float64 { return math.Round(f*10) / 10 }
+
+// NewBox returns a box with its coordinates rounded.
+func NewBox(x0, y0, x1, y1 float64) Box { return Box{Round1(x0), Round1(y0), Round1(x1), Round1(y1)} }
