@@ -1,0 +1,159 @@
+package topology
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"docstream/schemas"
+)
+
+// The topics.
+var (
+	Documents = Lanes[*schemas.DocumentSubmitted]{Classed: true, Spec: Spec{Name: "documents", Kinds: []string{"DocumentSubmitted"},
+		Key: "job id", Writers: []string{"gateway", "connectors", "upstream producers"}, Readers: []string{"prepare", "gateway"}}}
+	Splits = Lanes[*schemas.DocumentSubmitted]{Spec: Spec{Name: "splits", Kinds: []string{"DocumentSubmitted"},
+		Key: "job id", Writers: []string{"prepare", "track"}, Readers: []string{"prepare"}}}
+	Pages = Lanes[*schemas.PagePrepared]{Classed: true, Spec: Spec{Name: "pages", Kinds: []string{"PagePrepared"},
+		Key: "job id/page", Writers: []string{"prepare"}, Readers: []string{"layout"}}}
+	Layouts = Lanes[*schemas.PageLaidOut]{Classed: true, Spec: Spec{Name: "layouts", Kinds: []string{"PageLaidOut"},
+		Key: "job id/page", Writers: []string{"layout"}, Readers: []string{"ocr"}}}
+	Compositions = Lanes[*schemas.DocumentFinished]{Spec: Spec{Name: "compositions", Kinds: []string{"DocumentFinished"},
+		Key: "job id", Writers: []string{"track"}, Readers: []string{"compose"}}}
+
+	Facts = Topic[schemas.Event]{Spec{Name: "facts", Shape: State, Kinds: []string{"DocumentOpened", "DocumentSplit", "DocumentRefused",
+		"PageFinished", "PageFailed", "DeadLettered", "DocumentComposed", "CancelRequested", "RunRequested"},
+		Key: "job id", Writers: []string{"every stage", "the harness", "gateway"}, Readers: []string{"track", "sinks"}}}
+	Jobs = Topic[*schemas.JobSnapshot]{Spec{Name: "jobs", Shape: State, Compact: true, Kinds: []string{"JobSnapshot"},
+		Key: "tenant/job id", Writers: []string{"track"}, Readers: []string{"gateway", "track"}}}
+	JobEvents = Topic[*schemas.JobChanged]{Spec{Name: "job-events", Shape: State, Kinds: []string{"JobChanged"},
+		Key: "job id", Writers: []string{"track"}, Readers: []string{"sinks", "customers"}}}
+	Usage = Topic[*schemas.UsageRecorded]{Spec{Name: "usage", Kinds: []string{"UsageRecorded"},
+		Key: "tenant", Writers: []string{"track"}, Readers: []string{"sinks"}}}
+	Settings = Topic[schemas.Event]{Spec{Name: "settings", Shape: Small, Compact: true, Kinds: []string{"APIKeyChanged"},
+		Key: "tenant/kind/id", Writers: []string{"gateway", "command line"}, Readers: []string{"gateway"}}}
+)
+
+// The stages, the fold and the sink.
+var (
+	Prepare = Stage[*schemas.DocumentSubmitted]{
+		Name: "prepare", Reads: []Source{Documents, Splits}, AllClass: true,
+		Emits: []string{"DocumentOpened", "DocumentSplit", "PagePrepared", "PageFinished", "PageFailed", "DocumentSubmitted"},
+		Close: func(e *schemas.DocumentSubmitted, f Failure) schemas.Event {
+			if e.FromPage > 1 {
+				return nil // the DeadLettered fact fails every page from there on
+			}
+			return &schemas.DocumentRefused{Head: head(e, "prepare", 0, "DocumentRefused"), Submission: f.Submission, Stage: "prepare",
+				Code: string(f.Code), Message: f.Message}
+		},
+	}
+	Layout = Stage[*schemas.PagePrepared]{
+		Name: "layout", Reads: []Source{Pages}, Emits: []string{"PageLaidOut"},
+		Close: func(e *schemas.PagePrepared, f Failure) schemas.Event {
+			return pageFailed(e, "layout", e.Page, f, e.Costs)
+		},
+	}
+	OCR = Stage[*schemas.PageLaidOut]{
+		Name: "ocr", Reads: []Source{Layouts}, Emits: []string{"PageFinished"},
+		Close: func(e *schemas.PageLaidOut, f Failure) schemas.Event { return pageFailed(e, "ocr", e.Page, f, e.Costs) },
+	}
+	Compose = Stage[*schemas.DocumentFinished]{
+		Name: "compose", Reads: []Source{Compositions}, AllClass: true, Emits: []string{"DocumentComposed"},
+	}
+	Track = Fold[schemas.Event, *schemas.JobSnapshot]{
+		Name: "track", Reads: Facts, State: Jobs,
+		Emits: []string{"JobSnapshot", "JobChanged", "DocumentFinished", "UsageRecorded", "DocumentSubmitted"},
+	}
+	ClickHouse = Sink{Name: "clickhouse", Reads: []Spec{Facts.Spec, JobEvents.Spec, Usage.Spec}}
+)
+
+// DeadLetters returns the topic in which a stage sets records aside.
+func DeadLetters(stage string) string { return "dlq." + stage }
+
+// Readers lists who can dead-letter.
+var Readers = []string{"prepare", "layout", "ocr", "track", "compose", "clickhouse"}
+
+// head is the envelope of a fact that closes e.
+func head(e schemas.Event, stage string, page int, kind string) schemas.Head {
+	h := *e.Envelope()
+	h.EventID = schemas.EventIDFor(h.JobID, h.Run, stage, page, kind, 0)
+	h.At = time.Now().UTC()
+	return h
+}
+
+func pageFailed(e schemas.Event, stage string, page int, f Failure, costs []schemas.StageCost) schemas.Event {
+	return &schemas.PageFailed{Head: head(e, stage, page, "PageFailed"), Page: page, Stage: stage, Code: string(f.Code), Message: f.Message, Costs: costs}
+}
+
+// Specs lists every topic of the plan, lanes spelled out.
+func (c Config) Specs() []Spec {
+	var out []Spec
+	lanes := func(s Spec, ls []Lane) {
+		for _, l := range ls {
+			s.Name, s.Retention = l.Topic, c.Retention
+			out = append(out, s)
+		}
+	}
+	lanes(Documents.Spec, Documents.All())
+	lanes(Splits.Spec, Splits.All())
+	lanes(Pages.Spec, Pages.All())
+	lanes(Layouts.Spec, Layouts.All())
+	lanes(Compositions.Spec, Compositions.All())
+	for _, s := range []Spec{Facts.Spec, Jobs.Spec, JobEvents.Spec, Usage.Spec, Settings.Spec} {
+		if !s.Compact {
+			s.Retention = c.Retention
+		}
+		out = append(out, s)
+	}
+	for _, r := range Readers {
+		out = append(out, Spec{Name: DeadLetters(r), Shape: Work, Retention: c.DeadLetters, Key: "as the original", Writers: []string{"the harness"}, Readers: []string{"operators"}})
+	}
+	return out
+}
+
+// Route returns the topic, without prefix, and the key of an event. The error names an event the plan has no place for.
+func Route(e schemas.Event) (topic, key string, err error) {
+	h := e.Envelope()
+	switch e := e.(type) {
+	case *schemas.DocumentSubmitted:
+		if err := laneExists(e.Class, e.Priority); err != nil {
+			return "", "", err
+		}
+		if h.Run > 0 || e.FromPage > 1 {
+			return Splits.Name("", e.Priority), h.JobID, nil
+		}
+		return Documents.Name(e.Class, e.Priority), h.JobID, nil
+	case *schemas.PagePrepared:
+		return Pages.Name(e.Class, e.Priority), h.JobID + "/" + strconv.Itoa(e.Page), laneExists(e.Class, e.Priority)
+	case *schemas.PageLaidOut:
+		return Layouts.Name(e.Class, e.Priority), h.JobID + "/" + strconv.Itoa(e.Page), laneExists(e.Class, e.Priority)
+	case *schemas.DocumentFinished:
+		return Compositions.Name("", e.Priority), h.JobID, laneExists(e.Class, e.Priority)
+	case *schemas.JobSnapshot:
+		return Jobs.Spec.Name, JobKey(h.Tenant, h.JobID), nil
+	case *schemas.JobChanged:
+		return JobEvents.Spec.Name, h.JobID, nil
+	case *schemas.UsageRecorded:
+		return Usage.Spec.Name, h.Tenant, nil
+	case *schemas.APIKeyChanged:
+		return Settings.Spec.Name, h.Tenant + "/key/" + e.KeyID, nil
+	case *schemas.DocumentOpened, *schemas.DocumentSplit, *schemas.DocumentRefused, *schemas.PageFinished, *schemas.PageFailed,
+		*schemas.DeadLettered, *schemas.DocumentComposed, *schemas.CancelRequested, *schemas.RunRequested:
+		return Facts.Spec.Name, h.JobID, nil
+	}
+	return "", "", fmt.Errorf("the plan has no topic for %s", e.Kind())
+}
+
+// JobKey is the key of a job's state: tenant first, so that one tenant's record can never name another's job (P8).
+func JobKey(tenant, job string) string { return tenant + "/" + job }
+
+func laneExists(class, priority string) error {
+	for _, c := range Classes {
+		for _, p := range Priorities {
+			if c == class && p == priority {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("there is no lane for class %q and priority %q", class, priority)
+}
