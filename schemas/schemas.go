@@ -39,4 +39,15 @@ type Delivery struct {
 	// Again is true where the work may have been done before: on a later attempt, and on the first batch after an assignment or an
 	// aborted transaction. Only then does a stage look for an existing output.
 	Again bool
+	// Wire is the event in its own wire format: what a first fact carries along as its submission.
+	Wire []byte
+}
+
+// Batch is a run of consecutive records of one partition, for a sink. Topic, Partition, First and Last name it: a batch that comes again
+// under the same name holds the same events.
+type Batch struct {
+	Topic       string // without the prefix
+	Partition   int32
+	First, Last int64 // offsets
+	Events      []Event
 }

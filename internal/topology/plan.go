@@ -10,7 +10,7 @@ import (
 
 // The topics.
 var (
-	Documents = Lanes[*schemas.DocumentSubmitted]{Classed: true, Spec: Spec{Name: "documents", Kinds: []string{"DocumentSubmitted"},
+	Documents = Lanes[*schemas.DocumentSubmitted]{Classed: true, Signed: true, Spec: Spec{Name: "documents", Kinds: []string{"DocumentSubmitted"},
 		Key: "job id", Writers: []string{"gateway", "connectors", "upstream producers"}, Readers: []string{"prepare", "gateway"}}}
 	Splits = Lanes[*schemas.DocumentSubmitted]{Spec: Spec{Name: "splits", Kinds: []string{"DocumentSubmitted"},
 		Key: "job id", Writers: []string{"prepare", "track"}, Readers: []string{"prepare"}}}

@@ -40,12 +40,14 @@ type Lane struct {
 	Topic    string // without the prefix
 	Class    string // empty where the family has no classes
 	Priority string
+	Signed   bool // anybody may write here: a record must prove its tenant
 }
 
 // Lanes is a family of topics of events of type E: kind × class × priority.
 type Lanes[E schemas.Event] struct {
 	Spec    Spec // Name is the family's
 	Classed bool
+	Signed  bool
 }
 
 // All lists the lanes, high before normal before low.
@@ -53,7 +55,7 @@ func (l Lanes[E]) All() []Lane {
 	var out []Lane
 	for _, c := range l.classes() {
 		for _, p := range Priorities {
-			out = append(out, Lane{Topic: l.Name(c, p), Class: c, Priority: p})
+			out = append(out, Lane{Topic: l.Name(c, p), Class: c, Priority: p, Signed: l.Signed})
 		}
 	}
 	return out

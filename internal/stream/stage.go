@@ -1,0 +1,223 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"docstream/internal/fault"
+	"docstream/internal/telemetry"
+	"docstream/internal/topology"
+	"docstream/schemas"
+)
+
+// Work is what a stage is: a function from one event to events. It may be called again for the same event, so what it writes elsewhere
+// must be write-once or equal.
+type Work[I schemas.Event] func(context.Context, I, schemas.Delivery) ([]schemas.Event, error)
+
+// AddStage binds a function to a stage of the plan: one transactional session a lane, all lanes sharing the worker's slots by weight.
+func AddStage[I schemas.Event](h *Harness, spec topology.Stage[I], class string, work Work[I]) {
+	for _, lane := range spec.Lanes(class) {
+		l := &laneRunner[I]{
+			h: h, spec: spec, lane: lane, work: work, pace: &pace{},
+			session: h.session(spec.Name, lane.Topic, lane.Topic),
+			writer:  NewWriter(h.plan, h.codec, spec.Name, h.key),
+		}
+		h.lanes = append(h.lanes, observed{stage: spec.Name, lane: lane.Topic, topic: l.session.topic, group: l.session.group, pace: l.pace})
+		h.runners = append(h.runners, func(ctx context.Context) error { return l.session.run(ctx, h.cfg.Batch, l.batch) })
+	}
+}
+
+// laneRunner works one lane of one stage.
+type laneRunner[I schemas.Event] struct {
+	h       *Harness
+	spec    topology.Stage[I]
+	lane    topology.Lane
+	work    Work[I]
+	pace    *pace
+	session *session
+	writer  *Writer
+}
+
+// batch works every record, several at a time, and returns what is to be produced in the records' order. It fails only when ctx ends:
+// records whose work was not finished then stay uncommitted and come again.
+func (l *laneRunner[I]) batch(ctx context.Context, records []*kgo.Record) ([]*kgo.Record, error) {
+	outs := make([][]*kgo.Record, len(records))
+	g, gctx := errgroup.WithContext(ctx)
+	for i, r := range records {
+		g.Go(func() (err error) {
+			outs[i], err = l.one(gctx, r)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(outs...), nil
+}
+
+// one ends a record in one of three ways: output, filtered on purpose, or a dead letter (P3).
+func (l *laneRunner[I]) one(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
+	if l.lane.Signed && !l.h.key.Verify(Header(r, schemas.HeaderSignature), r.Topic, r.Value) {
+		return l.dead(ctx, r, nil, fault.Document(schemas.SignatureInvalid, "%s", schemas.Codes[schemas.SignatureInvalid].Meaning), 0)
+	}
+	e, err := l.decode(ctx, r)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return l.dead(ctx, r, nil, fault.Document(schemas.RecordUndecodable, "%s", schemas.Codes[schemas.RecordUndecodable].Meaning).Because(err), 0)
+	}
+	ctx, span := l.h.trace(ctx, r, l.spec.Name, e)
+	defer span.End()
+	l.h.metrics.wait.WithLabelValues(l.spec.Name, l.lane.Topic).Observe(lag(r, time.Now()).Seconds())
+
+	out, attempts, err := l.attempts(ctx, r, e)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		span.RecordError(err)
+		return l.dead(ctx, r, e, fault.Of(err), attempts)
+	}
+	outcome := "done"
+	if len(out) == 0 {
+		outcome = "filtered"
+	}
+	l.h.metrics.records.WithLabelValues(l.spec.Name, l.lane.Topic, outcome).Inc()
+	return out, nil
+}
+
+// decode waits for a registry that does not answer; only the bytes' own fault is returned.
+func (l *laneRunner[I]) decode(ctx context.Context, r *kgo.Record) (I, error) {
+	var none I
+	e, err := l.h.decode(ctx, r)
+	if err != nil {
+		return none, err
+	}
+	typed, ok := e.(I)
+	if !ok {
+		return none, errors.New("the record is a " + e.Kind())
+	}
+	return typed, nil
+}
+
+// attempts calls the stage until it succeeds or the fault says to stop: the document's fault ends it at once, the world's uses up no
+// attempt and waits, an unknown one gets a few more tries. The slot is free while it waits.
+func (l *laneRunner[I]) attempts(ctx context.Context, r *kgo.Record, e I) ([]*kgo.Record, int, error) {
+	attempt, wait, again := 0, l.h.cfg.Backoff, l.session.again(r)
+	for {
+		out, err := l.once(ctx, r, e, schemas.Delivery{Attempt: attempt, Again: again || attempt > 0, Wire: r.Value})
+		if err == nil || ctx.Err() != nil {
+			return out, attempt + 1, err
+		}
+		f := fault.Of(err)
+		switch f.Kind {
+		case fault.Permanent:
+			return nil, attempt + 1, err
+		case fault.Unknown:
+			if attempt++; attempt >= l.h.cfg.MaxAttempts {
+				return nil, attempt, err
+			}
+		case fault.Unavailable:
+			again = true // it may have failed after it wrote
+		}
+		l.h.metrics.retries.WithLabelValues(l.spec.Name, f.Kind.String()).Inc()
+		l.h.log.WarnContext(ctx, "attempt failed", "stage", l.spec.Name, "attempt", attempt, "class", f.Kind.String(), "code", f.Code, "error", err, "wait", wait.String())
+		if !sleep(ctx, wait) {
+			return nil, attempt, ctx.Err()
+		}
+		wait = min(2*wait, 30*time.Second)
+	}
+}
+
+// once does the work in a slot and turns the events into records. An event the plan does not let the stage emit is refused.
+func (l *laneRunner[I]) once(ctx context.Context, r *kgo.Record, e I, d schemas.Delivery) (out []*kgo.Record, err error) {
+	if err := l.h.gate.enter(ctx, l.lane.Priority); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	events, err := l.guarded(ctx, e, d)
+	l.h.gate.leave()
+	took := time.Since(began)
+	l.pace.add(took)
+	l.h.metrics.work.WithLabelValues(l.spec.Name, l.lane.Topic).Observe(took.Seconds())
+	if err != nil {
+		return nil, err
+	}
+	request := Header(r, schemas.HeaderRequestID)
+	for _, ev := range events {
+		if !slices.Contains(l.spec.Emits, ev.Kind()) {
+			return nil, undeclared(l.spec.Name, ev.Kind())
+		}
+		rec, err := l.writer.Record(ctx, ev, request)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rec)
+	}
+	return out, nil
+}
+
+// guarded turns a panic of the stage into an error: a document can hurt only itself (P7).
+func (l *laneRunner[I]) guarded(ctx context.Context, e I, d schemas.Delivery) (out []schemas.Event, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	return l.work(ctx, e, d)
+}
+
+// dead sets a record aside with its original bytes and tells the fold, in the transaction that commits its offset.
+func (l *laneRunner[I]) dead(ctx context.Context, r *kgo.Record, e schemas.Event, f *fault.Error, attempts int) ([]*kgo.Record, error) {
+	out := []*kgo.Record{l.h.bury(ctx, l.spec.Name, r, f, attempts)}
+	l.h.metrics.records.WithLabelValues(l.spec.Name, l.lane.Topic, "dead").Inc()
+	if e == nil {
+		return out, nil // it names no job that could be believed
+	}
+	facts := []schemas.Event{deadLettered(l.spec.Name, r, e, f, attempts)}
+	if l.spec.Close != nil {
+		close := topology.Failure{Code: f.Code, Message: f.Message, Submission: r.Value}
+		if c := l.spec.Close(e.(I), close); c != nil {
+			facts = append(facts, c)
+		}
+	}
+	for _, fact := range facts {
+		rec, err := l.writer.Record(ctx, fact, Header(r, schemas.HeaderRequestID))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rec)
+	}
+	return out, nil
+}
+
+// deadLettered is the fact of a dead letter.
+func deadLettered(stage string, r *kgo.Record, e schemas.Event, f *fault.Error, attempts int) *schemas.DeadLettered {
+	h := *e.Envelope()
+	d := &schemas.DeadLettered{Stage: stage, Class: f.Kind.String(), Code: string(f.Code), Message: f.Message, Attempts: attempts,
+		Topic: r.Topic, Partition: int(r.Partition), Offset: r.Offset}
+	switch e := e.(type) {
+	case *schemas.DocumentSubmitted:
+		d.FromPage, d.Submission = e.FromPage, r.Value
+	case *schemas.PagePrepared:
+		d.Page = e.Page
+	case *schemas.PageLaidOut:
+		d.Page = e.Page
+	}
+	h.EventID = schemas.EventIDFor(h.JobID, h.Run, stage, max(d.Page, d.FromPage), d.Kind(), int64(attempts))
+	h.At = time.Now().UTC()
+	d.Head = h
+	return d
+}
+
+// jobOf puts what identifies an event into the context of its logs.
+func jobOf(stage string, r *kgo.Record, e schemas.Event) telemetry.Job {
+	h := e.Envelope()
+	return telemetry.Job{RequestID: Header(r, schemas.HeaderRequestID), JobID: h.JobID, Tenant: h.Tenant, Stage: stage}
+}

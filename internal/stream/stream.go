@@ -1,0 +1,141 @@
+// Package stream is the harness: the only place that polls, decodes, traces, retries, dead-letters, produces and commits.
+//
+// Stages, folds and sinks are functions; they are bound to the plan of package topology and know neither Kafka nor their neighbours. The
+// order of every lane is: poll, decode, work with no transaction open, then begin, produce, commit offsets, end. What a reader sees is
+// read-committed, so an event exists exactly when its input is done.
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"docstream/internal/topology"
+	"docstream/schemas"
+)
+
+// Config bounds what a worker does at once.
+type Config struct {
+	Slots       int           `koanf:"slots"`        // tasks worked on at once, over all lanes
+	Batch       int           `koanf:"batch"`        // records a lane takes in one transaction
+	FoldBatch   int           `koanf:"fold_batch"`   // facts the fold takes in one transaction
+	SinkBatch   int           `koanf:"sink_batch"`   // records a sink writes at once
+	SinkLinger  time.Duration `koanf:"sink_linger"`  // how long a sink waits to fill a batch
+	MaxAttempts int           `koanf:"max_attempts"` // of a record whose failure nobody can place, the first included
+	Backoff     time.Duration `koanf:"backoff"`      // before the second attempt; doubles, at most 30 s
+
+	WeightHigh   int `koanf:"weight_high"` // shares of the slots while every lane has work
+	WeightNormal int `koanf:"weight_normal"`
+	WeightLow    int `koanf:"weight_low"`
+
+	SessionTimeout     time.Duration `koanf:"session_timeout"`     // a dead worker's lanes move on after this
+	RebalanceTimeout   time.Duration `koanf:"rebalance_timeout"`   // a batch must be done in a third of this
+	TransactionTimeout time.Duration `koanf:"transaction_timeout"` // a stopped writer blocks readers no longer than this
+}
+
+// DefaultConfig suits one machine.
+func DefaultConfig() Config {
+	return Config{
+		Slots: 2, Batch: 8, FoldBatch: 1000, SinkBatch: 5000, SinkLinger: 500 * time.Millisecond,
+		MaxAttempts: 4, Backoff: 500 * time.Millisecond,
+		WeightHigh: 16, WeightNormal: 4, WeightLow: 1,
+		SessionTimeout: 6 * time.Second, RebalanceTimeout: 60 * time.Second, TransactionTimeout: 10 * time.Second,
+	}
+}
+
+// Validate refuses settings under which the promises do not hold.
+func (c Config) Validate() error {
+	switch {
+	case c.Slots < 1 || c.Batch < 1 || c.FoldBatch < 1 || c.SinkBatch < 1:
+		return errors.New("stream: slots and batches must be at least 1")
+	case c.MaxAttempts < 1:
+		return errors.New("stream: max_attempts must be at least 1")
+	case c.WeightHigh < 1 || c.WeightNormal < 1 || c.WeightLow < 1:
+		return errors.New("stream: every lane needs a weight of at least 1, or it would starve")
+	case c.SessionTimeout < 6*time.Second:
+		return errors.New("stream: brokers refuse a session_timeout below 6 s")
+	case c.RebalanceTimeout < c.SessionTimeout:
+		return errors.New("stream: rebalance_timeout must not be below session_timeout")
+	case c.TransactionTimeout < time.Second:
+		return errors.New("stream: transaction_timeout must be at least 1 s")
+	}
+	return nil
+}
+
+// Harness runs whatever is added to it in one process.
+type Harness struct {
+	conn    Connection
+	plan    topology.Config
+	cfg     Config
+	codec   *schemas.Codec
+	key     schemas.SigningKey
+	log     *slog.Logger
+	metrics *metrics
+	gate    *gate
+	runners []func(context.Context) error
+	lanes   []observed
+}
+
+// New returns an inert harness. key is the house key, with which the submissions of gateways and continuations are signed.
+func New(conn Connection, plan topology.Config, cfg Config, codec *schemas.Codec, key schemas.SigningKey, log *slog.Logger, reg prometheus.Registerer) *Harness {
+	h := &Harness{conn: conn, plan: plan, cfg: cfg, codec: codec, key: key, log: log, metrics: newMetrics(reg)}
+	h.gate = newGate(cfg.Slots, map[string]int{"high": cfg.WeightHigh, "normal": cfg.WeightNormal, "low": cfg.WeightLow})
+	return h
+}
+
+// Run registers the schemas, then runs every lane until ctx ends. Work in flight is finished and committed before it returns; the first
+// error of a lane stops all.
+func (h *Harness) Run(ctx context.Context) error {
+	if len(h.runners) == 0 {
+		return errors.New("stream: nothing to run")
+	}
+	if err := h.register(ctx); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, run := range h.runners {
+		g.Go(func() error { return run(ctx) })
+	}
+	g.Go(func() error { return h.observe(ctx) })
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// register waits for the registry: a worker that starts before it is no failure.
+func (h *Harness) register(ctx context.Context) error {
+	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := Register(ctx, h.codec, h.plan)
+		if err == nil {
+			return nil
+		}
+		h.log.Warn("waiting for the schema registry", "error", err)
+		if !sleep(ctx, wait) {
+			return ctx.Err()
+		}
+	}
+}
+
+// sleep waits and reports false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// undeclared is the error of a stage that emits what its plan does not name.
+func undeclared(stage, kind string) error {
+	return fmt.Errorf("%s does not declare that it emits %s", stage, kind)
+}

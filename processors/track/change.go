@@ -1,0 +1,229 @@
+package track
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"docstream/schemas"
+)
+
+// The stages a job can be seen in.
+const (
+	StagePrepare = "prepare" // waiting to be opened
+	StagePages   = "pages"   // pages are being read
+	StageCompose = "compose" // every page is closed; the outputs are being written
+	StageDone    = "done"    // terminal
+)
+
+// maxFailures bounds the failures a state names; the counts and the bitmap know all of them.
+const maxFailures = 100
+
+// change is one fact being folded into one state.
+type change struct {
+	track *Track
+	s     *schemas.JobSnapshot
+	at    time.Time
+	out   []schemas.Event
+}
+
+// fold reports whether the fact changed the state.
+func (c *change) fold(ctx context.Context, f schemas.Event) (bool, error) {
+	switch f := f.(type) {
+	case *schemas.DocumentOpened:
+		return c.opened(ctx, f)
+	case *schemas.DocumentSplit:
+		return c.split(f.PagesTotal, f.PageRanges)
+	case *schemas.DocumentRefused:
+		return c.refused(ctx, f)
+	case *schemas.PageFinished:
+		return c.finished(f), nil
+	case *schemas.PageFailed:
+		return c.failed(f), nil
+	case *schemas.DeadLettered:
+		return c.dead(f), nil
+	case *schemas.DocumentComposed:
+		return c.composed(f), nil
+	case *schemas.CancelRequested:
+		return c.end(schemas.Cancelled, "", ""), nil
+	}
+	return false, nil
+}
+
+// opened learns what the job is and, where it is known yet, how many pages it has. Only the first opening of a run counts.
+func (c *change) opened(ctx context.Context, f *schemas.DocumentOpened) (bool, error) {
+	if !c.s.OpenedAt.IsZero() {
+		return false, nil
+	}
+	sub, err := c.track.submission(ctx, f.Submission)
+	if err != nil {
+		return false, err
+	}
+	describe(c.s, sub)
+	c.s.OpenedAt, c.s.Status, c.s.Pipeline = f.At, schemas.Processing, f.Pipeline
+	if f.MediaType != "" {
+		c.s.Source.MediaType = f.MediaType
+	}
+	if c.s.Stage == StagePrepare {
+		c.s.Stage = StagePages
+	}
+	c.use(&f.Head, 0, f.Costs, 0)
+	if f.PageRanges != "" {
+		if _, err := c.split(f.PagesTotal, f.PageRanges); err != nil {
+			return false, err
+		}
+	}
+	c.settle()
+	return true, nil
+}
+
+// split learns the pages of the document, once.
+func (c *change) split(total int, ranges string) (bool, error) {
+	if c.s.PageRanges != "" {
+		return false, nil
+	}
+	set, err := schemas.ParseRanges(ranges)
+	if err != nil || set.Count() == 0 {
+		return false, nil // written by a stage of ours; a deadline, not the fold, ends such a job
+	}
+	c.s.PagesTotal, c.s.PageRanges, c.s.PagesExpected = total, set.String(), set.Count()
+	c.settle()
+	return true, nil
+}
+
+func (c *change) refused(ctx context.Context, f *schemas.DocumentRefused) (bool, error) {
+	if c.s.OpenedAt.IsZero() && len(f.Submission) > 0 {
+		sub, err := c.track.submission(ctx, f.Submission)
+		if err != nil {
+			return false, err
+		}
+		describe(c.s, sub)
+	}
+	return c.end(schemas.Failed, f.Code, f.Message), nil
+}
+
+// finished closes a page with a result. A page only grows, pending < failed < finished, and only until its results are being composed.
+func (c *change) finished(f *schemas.PageFinished) bool {
+	if c.s.Stage == StageCompose || f.Page < 1 || schemas.Bitmap(c.s.Finished).Has(f.Page) {
+		return false
+	}
+	if schemas.Bitmap(c.s.Failed).Has(f.Page) {
+		c.s.Failed = schemas.Bitmap(c.s.Failed).Clear(f.Page)
+		c.s.PagesFailed--
+		c.s.Failures = slices.DeleteFunc(c.s.Failures, func(x schemas.PageFailure) bool { return x.Page == f.Page })
+	} else {
+		c.use(&f.Head, f.Page, f.Costs, 1)
+	}
+	c.s.Finished = schemas.Bitmap(c.s.Finished).Set(f.Page)
+	if f.How == "text" {
+		c.s.Text = schemas.Bitmap(c.s.Text).Set(f.Page)
+	}
+	c.s.PagesDone++
+	c.s.Words += int64(f.Words)
+	c.settle()
+	return true
+}
+
+// failed closes a page without a result.
+func (c *change) failed(f *schemas.PageFailed) bool {
+	if c.s.Stage == StageCompose || f.Page < 1 || !c.fail(f.Page, schemas.PageFailure{Page: f.Page, Stage: f.Stage, Code: f.Code, Message: f.Message}) {
+		return false
+	}
+	c.use(&f.Head, f.Page, f.Costs, 0)
+	c.settle()
+	return true
+}
+
+func (c *change) fail(page int, why schemas.PageFailure) bool {
+	if schemas.Bitmap(c.s.Finished).Has(page) || schemas.Bitmap(c.s.Failed).Has(page) {
+		return false
+	}
+	c.s.Failed = schemas.Bitmap(c.s.Failed).Set(page)
+	c.s.PagesFailed++
+	// kept in page order, the lowest hundred: the same whatever order they arrive in
+	at, _ := slices.BinarySearchFunc(c.s.Failures, page, func(x schemas.PageFailure, n int) int { return x.Page - n })
+	c.s.Failures = slices.Insert(c.s.Failures, at, why)
+	if len(c.s.Failures) > maxFailures {
+		c.s.Failures = c.s.Failures[:maxFailures]
+	}
+	return true
+}
+
+// dead ends what no fact of a stage ends: a continuation nobody could split, and a composition nobody could write.
+func (c *change) dead(f *schemas.DeadLettered) bool {
+	switch {
+	case f.Stage == "compose":
+		return c.end(schemas.Failed, f.Code, f.Message)
+	case f.Stage != "prepare" || f.FromPage <= 1 || c.s.Stage == StageCompose:
+		return false
+	}
+	set, err := schemas.ParseRanges(c.s.PageRanges)
+	if err != nil || set.Count() == 0 {
+		return c.end(schemas.Failed, f.Code, f.Message)
+	}
+	moved := false
+	for page := range set.All() {
+		if page >= f.FromPage {
+			moved = c.fail(page, schemas.PageFailure{Page: page, Stage: f.Stage, Code: f.Code, Message: f.Message}) || moved
+		}
+	}
+	if moved {
+		c.settle()
+	}
+	return moved
+}
+
+// settle asks for the outputs once every page is closed; a document none of whose pages has a result has failed.
+func (c *change) settle() {
+	s := c.s
+	if s.OpenedAt.IsZero() || s.PagesExpected == 0 || s.PagesDone+s.PagesFailed < s.PagesExpected || s.Stage == StageCompose {
+		return
+	}
+	if s.PagesDone == 0 {
+		first := s.Failures[0]
+		c.end(schemas.Failed, first.Code, first.Message)
+		return
+	}
+	s.Stage = StageCompose
+	d := &schemas.DocumentFinished{
+		RequestID: s.RequestID, Class: s.Class, Priority: s.Priority, Source: s.Source, Options: s.Options, Pipeline: s.Pipeline,
+		PagesTotal: s.PagesTotal, PageRanges: s.PageRanges, Finished: slices.Clone(s.Finished), Text: slices.Clone(s.Text), Failures: slices.Clone(s.Failures),
+	}
+	d.Head = c.head(0, d.Kind())
+	c.out = append(c.out, d)
+}
+
+func (c *change) composed(f *schemas.DocumentComposed) bool {
+	if c.s.Stage != StageCompose {
+		return false
+	}
+	c.use(&f.Head, 0, f.Costs, 0)
+	c.s.Outputs = f.Outputs
+	if c.s.PagesFailed > 0 {
+		return c.end(schemas.Partial, "", "")
+	}
+	return c.end(schemas.Completed, "", "")
+}
+
+// end is the one terminal transition of a run.
+func (c *change) end(status schemas.Status, code, message string) bool {
+	c.s.Status, c.s.Stage, c.s.Code, c.s.Message, c.s.EndedAt = status, StageDone, code, message, c.at
+	return true
+}
+
+// use writes one usage row for each stage that worked on the page. It is called once for each page: by its first closing fact.
+func (c *change) use(from *schemas.Head, page int, costs []schemas.StageCost, units int) {
+	for _, k := range costs {
+		u := &schemas.UsageRecorded{Page: page, APIKeyID: c.s.APIKeyID, Stage: k.Stage, Device: k.Device, Units: units, CPUMicros: k.CPUMicros, WallMicros: k.WallMicros}
+		u.Head = c.head(page, u.Kind())
+		u.EventID = schemas.EventIDFor(c.s.JobID, c.s.Run, k.Stage, page, u.Kind(), 0)
+		u.At = from.At
+		c.out = append(c.out, u)
+		c.s.CPUMicros += k.CPUMicros
+	}
+}
+
+func (c *change) head(page int, kind string) schemas.Head {
+	return schemas.Head{EventID: schemas.EventIDFor(c.s.JobID, c.s.Run, "track", page, kind, 0), Tenant: c.s.Tenant, JobID: c.s.JobID, Run: c.s.Run,
+		At: c.at, SubmittedAt: c.s.SubmittedAt}
+}

@@ -1,0 +1,128 @@
+// Package track is the fold that follows every job: (state, fact) → (state, events). It reads no clock, no lane and no store; time enters
+// only as the facts' own. Duplicates and the order of pages change nothing, facts of a terminal run change nothing, and the first terminal
+// transition in partition order wins (P2).
+package track
+
+import (
+	"context"
+
+	"docstream/internal/fault"
+	"docstream/schemas"
+)
+
+// Decode reads a submission in its wire format; an error of the world makes the harness wait.
+type Decode func(context.Context, []byte) (schemas.Event, error)
+
+// Track is the fold. It keeps nothing itself.
+type Track struct{ decode Decode }
+
+// New returns the fold.
+func New(decode Decode) *Track { return &Track{decode: decode} }
+
+// Key names the job of a fact: tenant first, so that one tenant's fact can never reach another's job (P8).
+func (*Track) Key(f schemas.Event) string { return key(f) }
+
+// StateKey names the job of a snapshot.
+func (*Track) StateKey(s *schemas.JobSnapshot) string { return key(s) }
+
+func key(e schemas.Event) string { h := e.Envelope(); return h.Tenant + "/" + h.JobID }
+
+// Rest drops what a terminal job no longer needs: only its run, version and status can matter to a later fact.
+func (*Track) Rest(s *schemas.JobSnapshot) *schemas.JobSnapshot {
+	if !schemas.Terminal(s.Status) {
+		return s
+	}
+	return &schemas.JobSnapshot{Head: s.Head, Status: s.Status, Version: s.Version}
+}
+
+// Apply folds one fact. The state may be changed in place: the harness throws it away when the transaction aborts.
+func (t *Track) Apply(ctx context.Context, s *schemas.JobSnapshot, f schemas.Event) (*schemas.JobSnapshot, bool, []schemas.Event, error) {
+	h := f.Envelope()
+	if r, ok := f.(*schemas.RunRequested); ok {
+		return t.open(ctx, s, r)
+	}
+	if s == nil {
+		if _, cancel := f.(*schemas.CancelRequested); h.Run != 0 && !cancel {
+			return nil, false, nil, nil // a run nobody opened
+		}
+		s = begin(h)
+	}
+	if h.Run != s.Run || schemas.Terminal(s.Status) {
+		return s, false, nil, nil
+	}
+	c := change{track: t, s: s, at: h.At}
+	moved, err := c.fold(ctx, f)
+	if err != nil {
+		return s, false, nil, err
+	}
+	if moved {
+		s.Version++
+		s.At = h.At
+		s.EventID = schemas.EventIDFor(s.JobID, s.Run, "track", 0, s.Kind(), s.Version)
+	}
+	return s, moved, c.out, nil
+}
+
+// begin is the state of a job at the first fact heard of it, whichever that is: pages may come before the opening.
+func begin(h *schemas.Head) *schemas.JobSnapshot {
+	return &schemas.JobSnapshot{
+		Head:   schemas.Head{Tenant: h.Tenant, JobID: h.JobID, Run: h.Run, SubmittedAt: h.SubmittedAt},
+		Status: schemas.Pending, Stage: StagePrepare, Class: "cpu", Priority: "normal",
+	}
+}
+
+// open starts the run after the one asked about, if that is still the newest; anything else is a duplicate. Of an unknown job the
+// request is believed.
+func (t *Track) open(ctx context.Context, s *schemas.JobSnapshot, r *schemas.RunRequested) (*schemas.JobSnapshot, bool, []schemas.Event, error) {
+	if s != nil && (s.Run != r.AfterRun || !schemas.Terminal(s.Status)) {
+		return s, false, nil, nil
+	}
+	sub, err := t.submission(ctx, r.Submission)
+	if err != nil {
+		return s, false, nil, err
+	}
+	var version int64
+	if s != nil {
+		version = s.Version
+	}
+	n := begin(&r.Head)
+	n.Run, n.Version, n.At = r.AfterRun+1, version+1, r.At
+	n.EventID = schemas.EventIDFor(n.JobID, n.Run, "track", 0, n.Kind(), n.Version)
+	describe(n, sub)
+	split := *sub
+	split.Head = schemas.Head{Tenant: n.Tenant, JobID: n.JobID, Run: n.Run, At: r.At, SubmittedAt: n.SubmittedAt,
+		EventID: schemas.EventIDFor(n.JobID, n.Run, "track", 0, sub.Kind(), 0)}
+	split.FromPage = 1
+	return n, true, []schemas.Event{&split}, nil
+}
+
+func (t *Track) submission(ctx context.Context, wire []byte) (*schemas.DocumentSubmitted, error) {
+	e, err := t.decode(ctx, wire)
+	if err != nil {
+		return nil, err
+	}
+	sub, ok := e.(*schemas.DocumentSubmitted)
+	if !ok {
+		return nil, fault.Document(schemas.RecordUndecodable, "The fact carries no submission.")
+	}
+	return sub, nil
+}
+
+// describe copies into the state what the submission says of the job.
+func describe(s *schemas.JobSnapshot, sub *schemas.DocumentSubmitted) {
+	s.RequestID, s.APIKeyID = sub.RequestID, sub.APIKeyID
+	s.Class, s.Priority = sub.Class, sub.Priority
+	s.Source, s.Options, s.Metadata = sub.Source, sub.Options, sub.Metadata
+}
+
+// Changed returns the event that tells the world of a changed job.
+func (*Track) Changed(s *schemas.JobSnapshot) []schemas.Event {
+	c := &schemas.JobChanged{
+		Head: s.Head, Version: s.Version, Status: s.Status, Stage: s.Stage,
+		PagesExpected: s.PagesExpected, PagesDone: s.PagesDone, PagesFailed: s.PagesFailed,
+		MediaType: s.Source.MediaType, Size: s.Source.Size, Class: s.Class, Priority: s.Priority, Code: s.Code, Pipeline: s.Pipeline,
+		Words: s.Words, CPUMicros: s.CPUMicros, OpenedAt: s.OpenedAt, EndedAt: s.EndedAt,
+	}
+	c.EventID = schemas.EventIDFor(s.JobID, s.Run, "track", 0, c.Kind(), s.Version)
+	return []schemas.Event{c}
+}
