@@ -1,0 +1,40 @@
+package telemetry
+
+// Metric is one name the house exports. Names are decided once and printed in the docs.
+type Metric struct {
+	Name    string
+	Kind    string   // counter, gauge or histogram
+	Labels  []string // in the order of the code
+	Meaning string   // one sentence, with the unit where the name has none
+}
+
+// Metrics lists every docstream_ metric of every role, in the order the docs print them. A test compares it with the tree.
+var Metrics = []Metric{
+	{"docstream_build_info", "gauge", []string{"role", "version", "revision", "go"}, "Always 1; its labels name the role and the build."},
+
+	{"docstream_lane_records_total", "counter", []string{"stage", "lane", "outcome"}, "Records by outcome: done, filtered or dead."},
+	{"docstream_lane_wait_seconds", "histogram", []string{"stage", "lane"}, "Age of a record when its work began."},
+	{"docstream_lane_backlog_records", "gauge", []string{"stage", "lane"}, "Records of a lane nobody has finished."},
+	{"docstream_lane_backlog_seconds", "gauge", []string{"stage", "lane"}, "Estimated work in a lane's backlog at the recent pace of one slot."},
+	{"docstream_stage_work_seconds", "histogram", []string{"stage", "lane"}, "Time a stage spent on one record."},
+	{"docstream_transactions_total", "counter", []string{"stage", "lane", "outcome"}, "Transactions by outcome: committed or aborted."},
+	{"docstream_transaction_seconds", "histogram", []string{"stage"}, "Time from begin to end of a transaction."},
+	{"docstream_dead_letters_total", "counter", []string{"stage", "code"}, "Records set aside, by error code."},
+	{"docstream_retries_total", "counter", []string{"stage", "class"}, "Further attempts, by whose fault the last one failed."},
+	{"docstream_fold_restore_seconds", "histogram", []string{"stage"}, "Time to restore the state of one partition."},
+	{"docstream_fold_keys", "gauge", []string{"stage"}, "Keys the fold holds in memory."},
+
+	{"docstream_engine_calls_total", "counter", []string{"method", "outcome"}, "Calls into the engine by method and outcome: ok, cancelled, or the error code."},
+	{"docstream_engine_call_seconds", "histogram", []string{"method"}, "Elapsed time of a call into the engine."},
+	{"docstream_engine_restarts_total", "counter", []string{"reason"}, "Engine children that ended or could not be started, by reason."},
+	{"docstream_engine_cpu_seconds_total", "counter", nil, "Processor time of the engine's children during calls."},
+	{"docstream_engine_rss_bytes", "gauge", []string{"slot"}, "Resident memory of the engine child of a slot, when last seen."},
+	{"docstream_engine_busy_slots", "gauge", nil, "Engine slots that are leased."},
+
+	{"docstream_objects_requests_total", "counter", []string{"op", "outcome"}, "Requests to the object store, retries of one request not counted."},
+	{"docstream_objects_seconds", "histogram", []string{"op"}, "Time of a request to the object store, to the first byte of the answer."},
+
+	{"docstream_sink_rows_total", "counter", []string{"sink", "table"}, "Rows written into a table, redelivered ones counted again."},
+	{"docstream_sink_batches_total", "counter", []string{"sink", "outcome"}, "Batches given to a sink, by how writing them ended."},
+	{"docstream_sink_write_seconds", "histogram", []string{"sink"}, "Time to write one batch into all its tables."},
+}

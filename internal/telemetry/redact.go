@@ -1,0 +1,114 @@
+package telemetry
+
+import (
+	"encoding/json"
+	"log/slog"
+	"regexp"
+	"strings"
+
+	"docstream/schemas"
+)
+
+const hidden = "***"
+
+var (
+	// secretName is a name whose value is never shown; an id such as api_key_id is public.
+	secretName = regexp.MustCompile(`(?i)secret|passw|passphrase|token|authori[sz]ation|api[_-]?key|access[_-]?key|private[_-]?key|credential|cookie|signature|hmac`)
+	publicName = regexp.MustCompile(`(?i)_ids?$|_?file$`)
+
+	keyForm    = regexp.MustCompile(`dsk_[0-9A-Za-z]+_[0-9A-Za-z_-]+`)
+	bearerForm = regexp.MustCompile(`(?i)\b(bearer|basic)\s+[0-9A-Za-z._~+/=-]{8,}`)
+	loginForm  = regexp.MustCompile(`(://[^/\s:@]*):[^/\s@]+@`)
+	queryForm  = regexp.MustCompile(`(?i)([?&](?:password|secret|token|api_key|x-amz-signature|x-amz-credential)=)[^&\s"]+`)
+)
+
+// Redact returns text without the secrets it may hold: API keys keep their public part, passwords in addresses, bearer tokens and signed
+// query strings are hidden (P8).
+func Redact(text string) string {
+	if strings.Contains(text, "dsk_") {
+		text = keyForm.ReplaceAllStringFunc(text, func(k string) string {
+			id, _, _ := strings.Cut(strings.TrimPrefix(k, "dsk_"), "_")
+			return schemas.Secretless("dsk_" + id + "_") // a secret may hold underscores of its own
+		})
+	}
+	if strings.Contains(text, "://") {
+		text = loginForm.ReplaceAllString(text, "$1:"+hidden+"@")
+	}
+	if strings.ContainsAny(text, "?&") {
+		text = queryForm.ReplaceAllString(text, "${1}"+hidden)
+	}
+	return bearerForm.ReplaceAllString(text, "$1 "+hidden)
+}
+
+// redact is a slog ReplaceAttr function.
+func redact(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
+		return a
+	}
+	switch a.Value.Kind() {
+	case slog.KindString:
+		if secret(a.Key) || within(groups) {
+			return slog.String(a.Key, hidden)
+		}
+		return slog.String(a.Key, Redact(a.Value.String()))
+	case slog.KindAny:
+		if secret(a.Key) || within(groups) {
+			return slog.String(a.Key, hidden)
+		}
+		return slog.Any(a.Key, plain(a.Value.Any()))
+	}
+	return a // numbers, times and flags hold no secret
+}
+
+func secret(name string) bool { return secretName.MatchString(name) && !publicName.MatchString(name) }
+
+func within(groups []string) bool {
+	for _, g := range groups {
+		if secret(g) {
+			return true
+		}
+	}
+	return false
+}
+
+// plain turns a value of any type into one whose secrets are gone: an error or a Stringer into its text, all else into what JSON would
+// show of it.
+func plain(v any) any {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case error:
+		return Redact(v.Error())
+	case []byte:
+		return Redact(string(v))
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "!unprintable"
+	}
+	var tree any
+	if err := json.Unmarshal(b, &tree); err != nil {
+		return "!unprintable"
+	}
+	return walk(tree)
+}
+
+func walk(v any) any {
+	switch v := v.(type) {
+	case string:
+		return Redact(v)
+	case []any:
+		for i := range v {
+			v[i] = walk(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			if _, number := v[k].(float64); secret(k) && !number {
+				v[k] = hidden
+			} else {
+				v[k] = walk(v[k])
+			}
+		}
+	}
+	return v
+}
