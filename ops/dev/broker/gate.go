@@ -1,0 +1,167 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// cleanFilter is the state filter of the request by which the gate asks itself, inside the request loop, to clean.
+const cleanFilter = "docstream.clean"
+
+// gate stands before the fake's request handlers and adds what they lack: the size limit, decisions of transactions
+// that survive a kill, and cleaning (compaction and retention) that no transaction and no kill can hurt.
+type gate struct {
+	cluster *kfake.Cluster
+	client  *kgo.Client
+	limit   *limit
+	txns    *transactions
+	keeper  keeper
+	log     *slog.Logger
+}
+
+func newGate(cluster *kfake.Cluster, addr string, limit *limit, keep keeper, log *slog.Logger) (*gate, error) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the embedded broker: %w", err)
+	}
+	return &gate{
+		cluster: cluster, client: client, limit: limit, keeper: keep, log: log,
+		txns: newTransactions(keep.dir, keep.logDir),
+	}, nil
+}
+
+// guard puts the gate in place and learns which transactions an orderly stop left open.
+func (g *gate) guard(ctx context.Context) error {
+	g.observe(kmsg.Produce, func(req kmsg.Request) kmsg.Response {
+		if refused := g.limit.refuse(req.(*kmsg.ProduceRequest)); refused != nil {
+			return refused
+		}
+		g.txns.produced(req.(*kmsg.ProduceRequest))
+		return nil
+	})
+	g.observe(kmsg.TxnOffsetCommit, func(req kmsg.Request) kmsg.Response {
+		g.txns.stagedOffsets(req.(*kmsg.TxnOffsetCommitRequest))
+		return nil
+	})
+	g.observe(kmsg.InitProducerID, func(req kmsg.Request) kmsg.Response {
+		g.txns.initialised(req.(*kmsg.InitProducerIDRequest))
+		return nil
+	})
+	g.observe(kmsg.EndTxn, func(req kmsg.Request) kmsg.Response {
+		if err := g.txns.ending(req.(*kmsg.EndTxnRequest)); err != nil {
+			g.log.Error("embedded broker cannot write a transaction's decision: stopping", "error", err.Error())
+			os.Exit(1) // before anything of the transaction was ended: it is still whole
+		}
+		return nil
+	})
+	g.observe(kmsg.CreateTopics, func(req kmsg.Request) kmsg.Response {
+		keepCompacted(req.(*kmsg.CreateTopicsRequest))
+		return nil
+	})
+	g.observe(kmsg.ListTransactions, g.clean)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	open, err := kadm.NewClient(g.client).ListTransactions(ctx, nil, []string{"Ongoing"})
+	if err != nil {
+		return fmt.Errorf("listing open transactions: %w", err)
+	}
+	for id, txn := range open {
+		g.txns.inherited(id, txn.ProducerID)
+	}
+	return nil
+}
+
+// observe runs see before every request of the kind; a response it returns is the answer, nil lets the fake handle it.
+func (g *gate) observe(kind kmsg.Key, see func(kmsg.Request) kmsg.Response) {
+	g.cluster.ControlKey(int16(kind), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		g.cluster.KeepControl()
+		resp := see(req)
+		return resp, nil, resp != nil
+	})
+}
+
+// cleanEvery asks for a cleaning each period until ctx ends. One that finds a transaction open is asked for again at
+// once: transactions are short, and between two of them is soon enough.
+func (g *gate) cleanEvery(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for busy := true; busy && ctx.Err() == nil; {
+			busy = g.askToClean(ctx)
+			if busy {
+				select {
+				case <-ctx.Done():
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+		}
+	}
+}
+
+// askToClean reports whether a transaction was in the way.
+func (g *gate) askToClean(ctx context.Context) bool {
+	req := kmsg.NewListTransactionsRequest()
+	req.StateFilters = []string{cleanFilter}
+	resp, err := g.client.Request(ctx, &req)
+	if err != nil {
+		return false
+	}
+	return resp.(*kmsg.ListTransactionsResponse).ErrorCode == kerr.ConcurrentTransactions.Code
+}
+
+// clean answers the gate's own request. It runs inside the request loop, so no record is appended meanwhile; the fake
+// takes administrative calls from in here.
+func (g *gate) clean(req kmsg.Request) kmsg.Response {
+	list := req.(*kmsg.ListTransactionsRequest)
+	if len(list.StateFilters) != 1 || list.StateFilters[0] != cleanFilter {
+		return nil
+	}
+	resp := list.ResponseKind().(*kmsg.ListTransactionsResponse)
+	if !g.txns.none() {
+		resp.ErrorCode = kerr.ConcurrentTransactions.Code
+		return resp
+	}
+	if err := g.keeper.clean(g.cluster); err != nil {
+		g.log.Error("cleaning the log", "error", err.Error())
+		resp.ErrorCode = kerr.UnknownServerError.Code
+	}
+	return resp
+}
+
+func (g *gate) close() { g.client.Close() }
+
+// keepCompacted gives compacted topics what Apache Kafka gives them: no retention by age unless deletion is asked for.
+func keepCompacted(req *kmsg.CreateTopicsRequest) {
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		compacted, aged := false, false
+		for _, c := range t.Configs {
+			switch {
+			case c.Name == "cleanup.policy" && c.Value != nil:
+				compacted = strings.TrimSpace(*c.Value) == "compact"
+			case c.Name == "retention.ms" || c.Name == "retention.bytes":
+				aged = true
+			}
+		}
+		if compacted && !aged {
+			c, forever := kmsg.NewCreateTopicsRequestTopicConfig(), "-1"
+			c.Name, c.Value = "retention.ms", &forever
+			t.Configs = append(t.Configs, c)
+		}
+	}
+}
