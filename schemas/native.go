@@ -1,6 +1,9 @@
 package schemas
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
 
 // The functions here carry single values between the Go types and goavro's native form. A value that is missing or of another type
 // than expected reads as the default: an older or newer writer is read by name.
@@ -83,7 +86,7 @@ func doubleIn(m map[string]any, name string) float64 {
 
 func bytesIn(m map[string]any, name string) []byte {
 	if b, ok := m[name].([]byte); ok && len(b) > 0 {
-		return b
+		return bytes.Clone(b) // goavro's slice lies inside the record: growing it would write over the next field
 	}
 	return nil
 }

@@ -7,8 +7,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"docstream/schemas"
 )
 
 // restored reads the state of a partition back from its topic, once after each assignment. It waits for a broker that does not answer.
