@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// Model is one loaded graph with one float input. It is for one goroutine at a time.
+type Model struct {
+	session *ort.DynamicAdvancedSession
+	graph   graph
+	outputs []string
+}
+
+// Tensor is one output: its dimensions and its data in row-major order, in Float or in Int as the graph says.
+type Tensor struct {
+	Shape []int64
+	Float []float32
+	Int   []int64
+}
+
+// Load reads a model. outputs are the ones that will be asked for, in that order; none means all the graph has. An output that is not
+// asked for is never computed.
+func (r *Runtime) Load(model []byte, outputs ...string) (*Model, error) {
+	g, err := parseGraph(model)
+	if err != nil {
+		return nil, err
+	}
+	if len(g.inputs) != 1 {
+		return nil, fmt.Errorf("the model has the inputs %q, not one", g.inputs)
+	}
+	if len(outputs) == 0 {
+		outputs = g.outputs
+	}
+	for _, o := range outputs {
+		if !slices.Contains(g.outputs, o) {
+			return nil, fmt.Errorf("the model has no output %q, only %q", o, g.outputs)
+		}
+	}
+	o, err := r.options()
+	if err != nil {
+		return nil, fmt.Errorf("session options: %w", err)
+	}
+	defer func() { _ = o.Destroy() }()
+	s, err := ort.NewDynamicAdvancedSessionWithONNXData(model, g.inputs, outputs, o)
+	if err != nil {
+		return nil, fmt.Errorf("load model: %w", err)
+	}
+	return &Model{session: s, graph: g, outputs: outputs}, nil
+}
+
+// Metadata is a value of the model's own notes, empty where it has none.
+func (m *Model) Metadata(key string) string { return m.graph.metadata[key] }
+
+// Run computes the outputs of one input and shows them to use; they are valid until use returns. in may be longer than shape needs.
+func (m *Model) Run(shape []int64, in []float32, use func(out []Tensor) error) error {
+	t, err := ort.NewTensor(ort.Shape(shape), in)
+	if err != nil {
+		return fmt.Errorf("input tensor: %w", err)
+	}
+	defer func() { _ = t.Destroy() }()
+	values := make([]ort.Value, len(m.outputs))
+	defer func() {
+		for _, v := range values {
+			if v != nil {
+				_ = v.Destroy()
+			}
+		}
+	}()
+	if err := m.session.Run([]ort.Value{t}, values); err != nil {
+		return fmt.Errorf("run model on %v: %w", shape, err)
+	}
+	out := make([]Tensor, len(values))
+	for i, v := range values {
+		switch v := v.(type) {
+		case *ort.Tensor[float32]:
+			out[i] = Tensor{Shape: v.GetShape(), Float: v.GetData()}
+		case *ort.Tensor[int64]:
+			out[i] = Tensor{Shape: v.GetShape(), Int: v.GetData()}
+		default:
+			return fmt.Errorf("output %q is a %T, neither float32 nor int64", m.outputs[i], v)
+		}
+	}
+	return use(out)
+}
+
+// Close frees the graph.
+func (m *Model) Close() error { return m.session.Destroy() }

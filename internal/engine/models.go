@@ -1,0 +1,208 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"docstream/internal/fault"
+	"docstream/schemas"
+)
+
+// Model sizes.
+const (
+	Tiny  = "tiny"  // 2.6 CPU s for a dense page; Chinese, Latin-script languages
+	Small = "small" // 12 CPU s; more scripts, slightly more accurate
+)
+
+// The files of the model set, without the ending that digests has.
+const (
+	layoutModel      = "layout-cdla.onnx"
+	orientationModel = "orientation.onnx"
+)
+
+// digests pins every file of the model set by SHA-256. A result may only come from these bytes (P5).
+var digests = map[string]string{
+	"layout-cdla.onnx":       "25b1f27ec56aa932a48f30cbd6293c358a156280f4b20b0a973bab210c39f62c",
+	"orientation.onnx":       "2f62c9bfb830a0b417241269fde7ef2d0ad5446c0ed2b8af33b1f6543545e8e2",
+	"ppocrv6-tiny-det.onnx":  "193bab7a04fca699a6c82e6abb5b81bdb28177f0abd4062552b04908dafb19f8",
+	"ppocrv6-tiny-rec.onnx":  "9ef676d6ed3c88256a2d92c640c44f25b0c40947e111b14b8be8f594091563e6",
+	"ppocrv6-tiny-dict.txt":  "2af150bab777d86fa1ce821f6a37eabea90f1bb99ab9c41f031262e892a747bc",
+	"ppocrv6-small-det.onnx": "d73e0058b7a8086bbd57f3d10b8bcd4ff95363f67e06e2762b5e814fe9c9410e",
+	"ppocrv6-small-rec.onnx": "5435fd747c9e0efe15a96d0b378d5bd157e9492ed8fd80edf08f30d02fa24634",
+	"ppocrv6-dict.txt":       "769e7fa79bb297b5f18d8dbd149e364a45bc61f2b3f574e5ea836f0b261c23a6",
+}
+
+// ModelSet says which models are used and where they lie.
+type ModelSet struct {
+	Dir         string `koanf:"dir"`         // folder of the models; empty: parts below the cache
+	Library     string `koanf:"library"`     // ONNX Runtime; empty: libonnxruntime.so in Dir
+	Device      string `koanf:"device"`      // cpu or cuda
+	Recognition string `koanf:"recognition"` // tiny or small
+}
+
+// DefaultModelSet is the tiny set on the CPU.
+func DefaultModelSet() ModelSet { return ModelSet{Device: CPU, Recognition: Tiny} }
+
+// Validate names every value that cannot work.
+func (s ModelSet) Validate() error {
+	var errs []error
+	if s.Device != CPU && s.Device != CUDA {
+		errs = append(errs, fmt.Errorf("models: device must be %s or %s, is %q", CPU, CUDA, s.Device))
+	}
+	if s.Recognition != Tiny && s.Recognition != Small {
+		errs = append(errs, fmt.Errorf("models: recognition must be %s or %s, is %q", Tiny, Small, s.Recognition))
+	}
+	return errors.Join(errs...)
+}
+
+// Folder is where the models lie: Dir, else parts below $DOCSTREAM_CACHE, else below docstream in the user's cache folder.
+func (s ModelSet) Folder() string {
+	if s.Dir != "" {
+		return s.Dir
+	}
+	cache := os.Getenv("DOCSTREAM_CACHE")
+	if cache == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			user = ".cache"
+		}
+		cache = filepath.Join(user, "docstream")
+	}
+	return filepath.Join(cache, "parts")
+}
+
+// LibraryPath is where ONNX Runtime lies.
+func (s ModelSet) LibraryPath() string {
+	if s.Library != "" {
+		return s.Library
+	}
+	return filepath.Join(s.Folder(), "libonnxruntime.so")
+}
+
+func (s ModelSet) detection() string   { return "ppocrv6-" + s.Recognition + "-det.onnx" }
+func (s ModelSet) recognition() string { return "ppocrv6-" + s.Recognition + "-rec.onnx" }
+
+func (s ModelSet) dictionary() string {
+	if s.Recognition == Tiny {
+		return "ppocrv6-tiny-dict.txt"
+	}
+	return "ppocrv6-dict.txt"
+}
+
+// Digests are the SHA-256 of every model that can take part in a result, by name. They belong into the pipeline version and into
+// document.json. Nothing is read: the digests are pinned, and a file with another one is refused where it is loaded.
+func (s ModelSet) Digests() map[string]string {
+	m := make(map[string]string)
+	for _, file := range s.files() {
+		m[strings.TrimSuffix(strings.TrimSuffix(file, ".onnx"), ".txt")] = digests[file]
+	}
+	return m
+}
+
+func (s ModelSet) files() []string {
+	return []string{layoutModel, orientationModel, s.detection(), s.recognition(), s.dictionary()}
+}
+
+// Check reads every file of the set and the library's presence, and names all that is wrong.
+func (s ModelSet) Check() error {
+	errs := []error{s.Validate()}
+	if _, err := os.Stat(s.LibraryPath()); err != nil {
+		errs = append(errs, err)
+	}
+	for _, file := range s.files() {
+		_, err := s.read(file)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// read reads a file of the set and refuses one whose digest is not the pinned one.
+func (s ModelSet) read(file string) ([]byte, error) {
+	path := filepath.Join(s.Folder(), file)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", file, err)
+	}
+	sum := sha256.Sum256(b)
+	if got := hex.EncodeToString(sum[:]); got != digests[file] {
+		return nil, fmt.Errorf("model %s has the SHA-256 %s, not the pinned %s: it is refused", path, got, digests[file])
+	}
+	return b, nil
+}
+
+// Models are the models of a set, each loaded when it is first asked for: a child that only ever finds regions holds no recognition
+// model. They are for one goroutine at a time. Everything missing is the world's fault, so that the harness waits.
+type Models struct {
+	set    ModelSet
+	loaded map[string]*Model
+}
+
+// Open prepares the set; nothing is read yet.
+func (s ModelSet) Open() (*Models, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	return &Models{set: s, loaded: make(map[string]*Model)}, nil
+}
+
+// Set is what the models were opened from.
+func (m *Models) Set() ModelSet { return m.set }
+
+// Layout is PP-PicoDet: [1, 3, 800, 608] to four score and four box tensors; its metadata key character names the classes.
+func (m *Models) Layout() (*Model, error) { return m.load(layoutModel, nil) }
+
+// Orientation tells how a page is turned: [N, 3, 224, 224] to [N, 4].
+func (m *Models) Orientation() (*Model, error) { return m.load(orientationModel, nil) }
+
+// Detection finds text: [1, 3, h, w] to a probability map [1, 1, h, w].
+func (m *Models) Detection() (*Model, error) { return m.load(m.set.detection(), nil) }
+
+// Recognition reads lines: [N, 3, 48, w] to [ArgMaxIndex] and [ArgMaxScore], both [N, T].
+func (m *Models) Recognition() (*Model, error) {
+	return m.load(m.set.recognition(), AppendArgMax, ArgMaxIndex, ArgMaxScore)
+}
+
+// Dictionary lists the characters of the recognition model's classes 1 and up; class 0 is the blank.
+func (m *Models) Dictionary() ([]string, error) {
+	b, err := m.set.read(m.set.dictionary())
+	if err != nil {
+		return nil, absent(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimSuffix(l, "\r")
+	}
+	return append(lines, " "), nil // the space is the last class and not in the file
+}
+
+func (m *Models) load(file string, change func([]byte) ([]byte, error), outputs ...string) (*Model, error) {
+	if l, ok := m.loaded[file]; ok {
+		return l, nil
+	}
+	r, err := OpenRuntime(m.set.LibraryPath(), m.set.Device)
+	if err != nil {
+		return nil, absent(err)
+	}
+	b, err := m.set.read(file)
+	if err == nil && change != nil {
+		b, err = change(b)
+	}
+	if err != nil {
+		return nil, absent(err)
+	}
+	l, err := r.Load(b, outputs...)
+	if err != nil {
+		return nil, absent(fmt.Errorf("model %s: %w", file, err))
+	}
+	m.loaded[file] = l
+	return l, nil
+}
+
+func absent(cause error) error {
+	return fault.World(schemas.EngineUnavailable, "%s", schemas.Codes[schemas.EngineUnavailable].Meaning).Because(cause)
+}

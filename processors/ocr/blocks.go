@@ -1,0 +1,184 @@
+package ocr
+
+import (
+	"docstream/internal/engine/reading"
+	"docstream/schemas/document"
+)
+
+// kinds maps the layout model's classes to kinds of blocks.
+var kinds = map[string]string{
+	"text": document.Paragraph, "title": document.Heading, "figure": document.Figure, "figure_caption": document.Caption,
+	"table": document.TableKind, "table_caption": document.Caption, "header": document.Header, "footer": document.Footer,
+	"reference": document.Reference, "equation": document.Equation,
+}
+
+// draft is a block before its text is joined.
+type draft struct {
+	kind  string
+	score float64
+	box   reading.Box // pixels
+	flat  reading.Box // without the slant: what the order goes by
+	lines []placed
+}
+
+// Shares that decide.
+const (
+	insideShare = 0.5  // of a line in a region for it to belong there
+	textShare   = 0.35 // of a figure that is lines: above it the figure is text
+	marginShare = 0.15 // of the page's height in which headers and footers are believed
+)
+
+// blocks puts the lines into regions, makes paragraphs of the rest, and returns all in reading order.
+func (a *assembly) blocks() []document.Block {
+	drafts := make([]draft, len(a.regions))
+	for i, r := range a.regions {
+		drafts[i] = draft{kind: a.kind(r), score: r.score, box: r.box, flat: r.box}
+	}
+	var loose []placed
+	for _, l := range a.lines {
+		if i := a.home(l); i >= 0 {
+			drafts[i].lines = append(drafts[i].lines, l)
+		} else {
+			loose = append(loose, l)
+		}
+	}
+	var kept []draft
+	for _, d := range drafts {
+		if d.settle(); len(d.lines) > 0 || d.kind == document.Figure {
+			kept = append(kept, d)
+		}
+	}
+	kept = append(kept, a.paragraphs(loose)...)
+	var out []document.Block
+	for _, d := range a.order(kept) {
+		out = append(out, a.block(d))
+	}
+	return out
+}
+
+// kind believes in headers and footers only where they can be.
+func (a *assembly) kind(r region) string {
+	k, ok := kinds[r.kind]
+	middle := (r.box.Y0 + r.box.Y1) / 2
+	switch {
+	case !ok,
+		k == document.Header && middle > marginShare*a.height,
+		k == document.Footer && middle < (1-marginShare)*a.height:
+		return document.Paragraph
+	}
+	return k
+}
+
+// home is the region that holds most of a line, or -1.
+func (a *assembly) home(l placed) int {
+	best, share := -1, insideShare
+	for i, r := range a.regions {
+		if s := r.box.Shared(l.box) / max(l.box.Area(), 1); s > share {
+			best, share = i, s
+		}
+	}
+	return best
+}
+
+// settle corrects a region's kind by the lines found in it, and gives text the box of its lines.
+func (d *draft) settle() {
+	if len(d.lines) == 0 {
+		return
+	}
+	var ink float64
+	chars := 0
+	for _, l := range d.lines {
+		ink += l.flat.Area()
+		chars += len(l.str)
+	}
+	switch {
+	case d.kind == document.Figure && ink > textShare*d.box.Area(),
+		d.kind == document.Heading && (len(d.lines) > 5 || chars > 400):
+		d.kind = document.Paragraph
+	}
+	box, flat := d.lines[0].box, d.lines[0].flat
+	for _, l := range d.lines[1:] {
+		box, flat = box.Union(l.box), flat.Union(l.flat)
+	}
+	d.flat = flat
+	if d.kind != document.Figure && d.kind != document.TableKind {
+		d.box = box
+	}
+}
+
+// order puts running headers first and footers last, the rest by columns.
+func (a *assembly) order(drafts []draft) []draft {
+	var groups [3][]draft
+	for _, d := range drafts {
+		g := 1
+		switch d.kind {
+		case document.Header:
+			g = 0
+		case document.Footer:
+			g = 2
+		}
+		groups[g] = append(groups[g], d)
+	}
+	var out []draft
+	for _, g := range groups {
+		boxes := make([]reading.Box, len(g))
+		for i, d := range g {
+			boxes[i] = d.flat
+		}
+		for _, i := range reading.Order(boxes, a.body/2) {
+			out = append(out, g[i])
+		}
+	}
+	return out
+}
+
+// block joins a draft.
+func (a *assembly) block(d draft) document.Block {
+	b := document.Block{Kind: d.kind, Box: a.box(d.box), Confidence: document.Round3(d.score)}
+	if d.kind == document.TableKind {
+		if t := a.table(d.lines); t != nil {
+			b.Table = t
+			b.Confidence = document.Round3(mean(d.lines))
+			return b
+		}
+		b.Kind = document.Paragraph
+	}
+	var ordered []placed
+	for _, r := range rows(d.lines) {
+		ordered = append(ordered, r...)
+	}
+	if len(ordered) > 0 {
+		b.Confidence = document.Round3(mean(ordered))
+	}
+	for _, l := range ordered {
+		b.Lines = append(b.Lines, a.line(l))
+	}
+	b.Text = join(b.Lines)
+	if b.Kind == document.Heading {
+		b.Level = a.level(ordered)
+	}
+	return b
+}
+
+func mean(lines []placed) float64 {
+	sum := 0.0
+	for _, l := range lines {
+		sum += l.score
+	}
+	return sum / float64(len(lines))
+}
+
+// level guesses a heading's level from its height against the page's usual line.
+func (a *assembly) level(lines []placed) int {
+	var heights []float64
+	for _, l := range lines {
+		heights = append(heights, l.quad.height())
+	}
+	switch ratio := median(heights) / max(a.body, 1); {
+	case ratio >= 1.6:
+		return 1
+	case ratio >= 1.15:
+		return 2
+	}
+	return 3
+}

@@ -1,0 +1,87 @@
+package ocr
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"docstream/internal/engine"
+	"docstream/internal/engine/raster"
+	"docstream/internal/fault"
+	"docstream/schemas"
+	"docstream/schemas/document"
+)
+
+// Register gives the child its handler. The models are loaded at the first page, so that a child that never reads loads nothing.
+func Register(m *engine.Mux, models *engine.Models) {
+	var r *Reader
+	engine.Handle(m, Method, func(_ context.Context, req Request) (Result, error) {
+		if have := models.Set().Recognition; req.Recognition != have {
+			return Result{}, fault.World(schemas.EngineUnavailable, "%s", schemas.Codes[schemas.EngineUnavailable].Meaning).
+				Because(fmt.Errorf("the stage asks for the recognition model %q, the engine has %q", req.Recognition, have))
+		}
+		if r == nil {
+			var err error
+			if r, err = open(models); err != nil {
+				return Result{}, err
+			}
+		}
+		im, err := raster.Decode(req.Image, req.MaxPixels)
+		if errors.Is(err, raster.ErrTooLarge) {
+			return Result{}, fault.Document(schemas.PageTooLarge, "%s", schemas.Codes[schemas.PageTooLarge].Meaning).Because(err)
+		}
+		if err != nil {
+			return Result{}, fault.Document(schemas.PageCorrupt, "%s", schemas.Codes[schemas.PageCorrupt].Meaning).Because(err)
+		}
+		p, err := r.Page(im, req.Number, req.DPI, req.Regions)
+		if err != nil {
+			return Result{}, fault.Puzzle(schemas.OCRFailed, "%s", schemas.Codes[schemas.OCRFailed].Meaning).Because(err)
+		}
+		b, err := json.Marshal(p)
+		if err != nil {
+			return Result{}, fmt.Errorf("encode page: %w", err)
+		}
+		lines, words := count(p)
+		return Result{b, lines, words, p.Confidence}, nil
+	})
+}
+
+func open(models *engine.Models) (*Reader, error) {
+	det, err := models.Detection()
+	if err != nil {
+		return nil, err
+	}
+	rec, err := models.Recognition()
+	if err != nil {
+		return nil, err
+	}
+	turn, err := models.Orientation()
+	if err != nil {
+		return nil, err
+	}
+	dictionary, err := models.Dictionary()
+	if err != nil {
+		return nil, err
+	}
+	return NewReader(Models{Detection: det, Recognition: rec, Orientation: turn, Dictionary: dictionary,
+		Name: "ppocrv6-" + models.Set().Recognition}), nil
+}
+
+// count says how many lines and words a page has; a row of a table is a line.
+func count(p *document.Page) (lines, words int) {
+	for _, b := range p.Blocks {
+		lines += len(b.Lines)
+		for _, l := range b.Lines {
+			words += len(l.Words)
+		}
+		if b.Table != nil {
+			lines += b.Table.Rows
+			for _, c := range b.Table.Cells {
+				words += len(strings.Fields(c.Text))
+			}
+		}
+	}
+	return lines, words
+}

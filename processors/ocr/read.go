@@ -1,0 +1,69 @@
+package ocr
+
+import (
+	"docstream/internal/engine"
+	"docstream/internal/engine/raster"
+)
+
+// minLineScore is the mean confidence below which a line is taken for dirt, as PP-OCR does.
+const minLineScore = 0.5
+
+// Model computes the outputs of one input tensor, as [engine.Model] does.
+type Model interface {
+	Run(shape []int64, in []float32, use func(out []engine.Tensor) error) error
+}
+
+// Models are what a reader needs.
+type Models struct {
+	Detection   Model
+	Recognition Model // outputs: best class and its score at each step
+	Orientation Model // nil: pages are never turned
+	Dictionary  []string
+	Name        string // of the recognition model, for the result
+}
+
+// Reader reads page images. It keeps its buffers and is for one goroutine at a time.
+type Reader struct {
+	detector   *detector
+	recogniser *recogniser
+	compass    *compass
+	name       string
+}
+
+// NewReader makes a reader.
+func NewReader(m Models) *Reader {
+	r := &Reader{detector: newDetector(m.Detection), recogniser: newRecogniser(m.Recognition, m.Dictionary), name: m.Name}
+	if m.Orientation != nil {
+		r.compass = newCompass(m.Orientation)
+	}
+	return r
+}
+
+// line is one line of text on the image as it is read.
+type line struct {
+	transcript
+	str string
+}
+
+// lines finds and reads everything on an image. Lines the model is unsure of are left out.
+func (r *Reader) lines(im *raster.Image) ([]line, error) {
+	quads, err := r.detector.find(im)
+	if err != nil {
+		return nil, err
+	}
+	return r.recognise(im, quads)
+}
+
+func (r *Reader) recognise(im *raster.Image, quads []quad) ([]line, error) {
+	read, err := r.recogniser.read(&pyramid{[]*raster.Image{im}}, quads)
+	if err != nil {
+		return nil, err
+	}
+	var out []line
+	for _, s := range read {
+		if text := s.text(); text != "" && s.score >= minLineScore {
+			out = append(out, line{s, text})
+		}
+	}
+	return out, nil
+}

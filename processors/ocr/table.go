@@ -1,0 +1,131 @@
+package ocr
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"docstream/internal/engine/reading"
+	"docstream/schemas/document"
+)
+
+// piece is a run of words that no wide gap interrupts: what can lie in one cell.
+type piece struct {
+	words []word
+	box   reading.Box // without the slant
+	place reading.Box // on the image
+}
+
+// table makes a grid of the lines in a table region: rows are lines beside each other, columns are separated by gutters that almost no
+// row crosses. It returns nil where there is no grid.
+func (a *assembly) table(lines []placed) *document.Table {
+	grid := rows(lines)
+	pieces := make([][]piece, len(grid))
+	var all []piece
+	for i, r := range grid {
+		for _, l := range r {
+			pieces[i] = append(pieces[i], split(l)...)
+		}
+		all = append(all, pieces[i]...)
+	}
+	gutters := a.gutters(pieces)
+	if len(grid) < 2 || len(gutters) == 0 {
+		return nil
+	}
+	t := &document.Table{Rows: len(grid), Columns: len(gutters) + 1}
+	for i, r := range pieces {
+		t.Cells = append(t.Cells, a.cells(i, r, gutters)...)
+	}
+	return t
+}
+
+// split cuts a line at gaps wider than its height: the detector joins neighbouring cells that stand close.
+func split(l placed) []piece {
+	var out []piece
+	h := l.flat.Height()
+	span := l.flat.Width() / max(l.quad.width(), 1)
+	for _, w := range l.words {
+		from := distance(l.quad[0], w.quad[0]) * span
+		to := distance(l.quad[0], w.quad[1]) * span
+		b := reading.Box{X0: l.flat.X0 + from, Y0: l.flat.Y0, X1: l.flat.X0 + to, Y1: l.flat.Y1}
+		if n := len(out); n > 0 && b.X0-out[n-1].box.X1 < h {
+			out[n-1].words = append(out[n-1].words, w)
+			out[n-1].box = out[n-1].box.Union(b)
+			out[n-1].place = out[n-1].place.Union(w.quad.around())
+			continue
+		}
+		out = append(out, piece{[]word{w}, b, w.quad.around()})
+	}
+	return out
+}
+
+// gutters returns the middles of the vertical strips that at most every sixth row crosses.
+func (a *assembly) gutters(rows [][]piece) []float64 {
+	type edge struct {
+		x     float64
+		delta int
+	}
+	var edges []edge
+	for _, r := range rows {
+		for _, p := range r {
+			edges = append(edges, edge{p.box.X0, 1}, edge{p.box.X1, -1})
+		}
+	}
+	slices.SortStableFunc(edges, func(a, b edge) int { return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.delta, b.delta)) })
+	limit := len(rows) / 6
+	var out []float64
+	crossing, opened, started := 0, 0.0, false
+	for _, e := range edges {
+		was := crossing
+		crossing += e.delta
+		if was > limit && crossing <= limit {
+			opened, started = e.x, true
+		}
+		if was <= limit && crossing > limit && started && e.x-opened > 0.5*a.body {
+			out = append(out, (opened+e.x)/2)
+		}
+	}
+	return out
+}
+
+// cells fills one row. A piece that crosses a gutter spans columns.
+func (a *assembly) cells(row int, pieces []piece, gutters []float64) []document.Cell {
+	column := func(x float64) int {
+		c, _ := slices.BinarySearch(gutters, x)
+		return c
+	}
+	var out []document.Cell
+	var boxes []reading.Box
+	var counts []int
+	for _, p := range pieces {
+		inset := min(p.box.Width()/4, 0.25*a.body)
+		from, to := column(p.box.X0+inset), column(p.box.X1-inset)
+		var text []string
+		sum := 0.0
+		for _, w := range p.words {
+			text = append(text, w.text)
+			sum += w.score
+		}
+		if n := len(out); n > 0 && from < out[n-1].Column+max(1, out[n-1].ColumnSpan) {
+			c := &out[n-1]
+			c.Text += " " + strings.Join(text, " ")
+			c.Confidence += sum
+			counts[n-1] += len(p.words)
+			boxes[n-1] = boxes[n-1].Union(p.place)
+			if span := to - c.Column + 1; span > max(1, c.ColumnSpan) {
+				c.ColumnSpan = span
+			}
+			continue
+		}
+		c := document.Cell{Row: row, Column: from, Header: row == 0, Text: strings.Join(text, " "), Confidence: sum}
+		if to > from {
+			c.ColumnSpan = to - from + 1
+		}
+		out, boxes, counts = append(out, c), append(boxes, p.place), append(counts, len(p.words))
+	}
+	for i := range out {
+		out[i].Box = a.box(boxes[i])
+		out[i].Confidence = document.Round3(out[i].Confidence / float64(counts[i]))
+	}
+	return out
+}
