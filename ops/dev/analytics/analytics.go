@@ -92,6 +92,10 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr, ver
 
 // openFront starts the engine with its pool of sessions.
 func openFront(cfg Config, log *slog.Logger) (*front, error) {
+	// The engine takes its time zone from the environment: the one of the machine must not get into the data.
+	if err := os.Setenv("TZ", "UTC"); err != nil {
+		return nil, err
+	}
 	lib, err := load(cfg.Library)
 	if err != nil {
 		return nil, err
@@ -151,7 +155,6 @@ const engineConfig = `<clickhouse>
   <compiled_expression_cache_size>16777216</compiled_expression_cache_size>
   <background_pool_size>2</background_pool_size>
   <background_schedule_pool_size>4</background_schedule_pool_size>
-  <timezone>UTC</timezone>
 </clickhouse>
 `
 

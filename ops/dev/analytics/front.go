@@ -82,7 +82,8 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request) error {
 	case strings.TrimSpace(st.SQL) == "":
 		return exception{Code: "62", Text: "Code: 62. DB::Exception: Empty query. (SYNTAX_ERROR)"}
 	case st.SQL == helloQuery && q.Get("client_protocol_version") != "":
-		_, err := w.Write(hello(f.version, f.timezone))
+		out := output(w, q.Get("compress") == "1")
+		_, err := out.Write(hello(f.version, f.timezone))
 		return err
 	}
 	s, err := f.take(r.Context())
@@ -109,7 +110,7 @@ func (f *front) execute(w http.ResponseWriter, s *session, how kind, st statemen
 			f.log.Error("resetting a session", "error", err.Error())
 		}
 	}()
-	out, flush := output(w, compressed)
+	out := output(w, compressed)
 	switch how {
 	case inserting:
 		st.SQL, st.Format = cutFormat(st.SQL, st.Format)
@@ -124,15 +125,10 @@ func (f *front) execute(w http.ResponseWriter, s *session, how kind, st statemen
 			f.log.Warn("a result ended with an error", "error", err.Error())
 			panic(http.ErrAbortHandler) // the client sees a broken response, not a short one
 		}
-		if err != nil {
-			return err
-		}
+		return err
 	default:
-		if err := s.query(st, out, func(h http.Header) { merge(w.Header(), h) }); err != nil {
-			return err
-		}
+		return s.query(st, out, func(h http.Header) { merge(w.Header(), h) })
 	}
-	return flush()
 }
 
 // take waits for a free session, in a line of bounded length.
@@ -184,24 +180,34 @@ func bodyOf(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
 		if err != nil {
 			return nil, err
 		}
-		body = io.LimitReader(plain, maxInsertBytes)
+		body = http.MaxBytesReader(w, io.NopCloser(plain), maxInsertBytes)
 	default:
 		return nil, exception{Code: "1", Text: fmt.Sprintf(
 			"Code: 1. DB::Exception: Content-Encoding %q is not supported here; gzip is. (UNSUPPORTED_METHOD)", encoding)}
 	}
 	if r.URL.Query().Get("decompress") == "1" {
-		body = compress.NewReader(body)
+		body = unblocked{compress.NewReader(body)}
 	}
 	return body, nil
 }
 
-// output is where a result is written: as it is, or in ClickHouse's compressed blocks.
-func output(w http.ResponseWriter, compressed bool) (io.Writer, func() error) {
-	if !compressed {
-		return w, func() error { return nil }
+// unblocked reads compressed blocks and ends as a reader should: the codec wraps the end between two blocks.
+type unblocked struct{ r io.Reader }
+
+func (u unblocked) Read(p []byte) (int, error) {
+	n, err := u.r.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = io.EOF
 	}
-	b := &blocks{to: w, enc: compress.NewWriter(compress.LevelZero, compress.LZ4)}
-	return b, func() error { return nil }
+	return n, err
+}
+
+// output is where a result is written: as it is, or in ClickHouse's compressed blocks.
+func output(w io.Writer, compressed bool) io.Writer {
+	if !compressed {
+		return w
+	}
+	return &blocks{to: w, enc: compress.NewWriter(compress.LevelZero, compress.LZ4)}
 }
 
 // blocks compresses each write as a block of its own.

@@ -161,18 +161,16 @@ func (s *session) insert(st statement, body io.Reader) (http.Header, error) {
 		return nil, err
 	}
 	buf := make([]byte, chunk)
-	for {
-		n, err := io.ReadFull(body, buf)
-		if n > 0 && s.lib.appendTo(stream, pointer(&buf[0]), uintptr(n)) != 0 {
-			return nil, exceptionOf(textOf(s.lib.insertFailure(stream)))
-		}
-		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) && n > 0 {
-			break
-		}
-		if err != nil {
+	for end := false; !end; {
+		n, err := fill(buf, body)
+		if err != nil && err != io.EOF {
 			s.lib.cancelInsert(stream)
 			return nil, err
 		}
+		if n > 0 && s.lib.appendTo(stream, pointer(&buf[0]), uintptr(n)) != 0 {
+			return nil, exceptionOf(textOf(s.lib.insertFailure(stream)))
+		}
+		end = err == io.EOF
 	}
 	result := s.lib.done(stream)
 	defer s.lib.destroy(result)
@@ -180,6 +178,17 @@ func (s *session) insert(st statement, body io.Reader) (http.Header, error) {
 		return nil, err
 	}
 	return counts(0, s.lib.written(result)), nil
+}
+
+// fill reads until buf is full or the body ends. Unlike io.ReadFull it tells a body that ended from one that was cut
+// off: the second must not be taken for a shorter insert.
+func fill(buf []byte, body io.Reader) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var read int
+		read, err = body.Read(buf[n:])
+		n += read
+	}
+	return n, err
 }
 
 // bytes is a result's output in the engine's memory; it is gone when the result is destroyed.

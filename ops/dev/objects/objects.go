@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/embedgw"
@@ -89,6 +90,7 @@ func gateway(cfg Config, addr string) *embedgw.Config {
 		MaxRequests:       1024,
 		MultipartMaxParts: 10000,
 		KeepAlive:         true,
+		IAMService:        auth.NewIAMServiceSingle(auth.Account{Access: cfg.AccessKey, Secret: cfg.SecretKey, Role: auth.RoleAdmin}),
 		Quiet:             true,
 		HealthPath:        healthPath,
 	}
