@@ -1,0 +1,173 @@
+package prepare
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"docstream/internal/engine"
+	"docstream/internal/fault"
+	"docstream/processors/prepare/formats"
+	"docstream/processors/prepare/formats/images"
+	"docstream/processors/prepare/formats/pdf"
+	"docstream/processors/prepare/formats/text"
+	"docstream/schemas"
+	"docstream/schemas/document"
+)
+
+// The methods of the child.
+const (
+	methodOpen = "prepare.open"
+	methodPage = "prepare.page"
+)
+
+// openRequest names a document on local disk. A child that has it open already keeps it open.
+type openRequest struct {
+	Path      string
+	MediaType string // as submitted; the bytes have the last word
+	Limits    formats.Limits
+}
+
+type openResult struct {
+	MediaType string // what it was opened as
+	Pages     int
+}
+
+type pageRequest struct {
+	Document openRequest
+	Page     int
+	Want     formats.Want
+}
+
+// pageResult is a page as text or as an image.
+type pageResult struct {
+	Text  []byte // a document.Page as JSON without line breaks
+	Lines int
+	Words int
+	Image *formats.Image
+}
+
+// Register adds the handlers of the stage to a child.
+func Register(m *engine.Mux, c Config) {
+	r := &reader{formats: []formats.Format{
+		pdf.New(c.CompileDir),
+		images.New(),
+		text.New(),
+	}}
+	engine.Handle(m, methodOpen, r.open)
+	engine.Handle(m, methodPage, r.page)
+}
+
+// reader holds the one document that is open.
+type reader struct {
+	formats []formats.Format
+
+	request openRequest
+	media   string
+	file    *os.File
+	doc     formats.Document
+}
+
+func (r *reader) open(_ context.Context, q openRequest) (openResult, error) {
+	if r.doc != nil && r.request == q {
+		return openResult{r.media, r.doc.Pages()}, nil
+	}
+	r.close()
+	f, err := os.Open(q.Path)
+	if err != nil {
+		return openResult{}, fault.World(schemas.ServiceUnavailable, "The source is not on this machine.").Because(err)
+	}
+	r.file = f
+	if err := r.detect(q); err != nil {
+		r.close()
+		return openResult{}, err
+	}
+	r.request = q
+	return openResult{r.media, r.doc.Pages()}, nil
+}
+
+func (r *reader) detect(q openRequest) error {
+	info, err := r.file.Stat()
+	if err != nil {
+		return fault.World(schemas.ServiceUnavailable, "The source is not on this machine.").Because(err)
+	}
+	media, err := mediaType(r.file, info.Size(), q.MediaType)
+	if err != nil {
+		return err
+	}
+	for _, f := range r.formats {
+		if f.Claims(media) {
+			r.media = media
+			r.doc, err = f.Open(r.file, info.Size(), media, q.Limits)
+			return err
+		}
+	}
+	return fault.Document(schemas.DocumentUnsupported, "Docstream does not read documents of the type %s.", media)
+}
+
+func (r *reader) close() {
+	if r.doc != nil {
+		r.doc.Close()
+	}
+	if r.file != nil {
+		_ = r.file.Close()
+	}
+	r.doc, r.file, r.request, r.media = nil, nil, openRequest{}, ""
+}
+
+func (r *reader) page(ctx context.Context, q pageRequest) (pageResult, error) {
+	if _, err := r.open(ctx, q.Document); err != nil {
+		return pageResult{}, err
+	}
+	if q.Page < 1 || q.Page > r.doc.Pages() {
+		return pageResult{}, fault.Document(schemas.PageCorrupt, "The document has no page %d.", q.Page)
+	}
+	p, err := r.doc.Read(q.Page, q.Want)
+	if err != nil {
+		if errors.As(err, new(*fault.Error)) {
+			return pageResult{}, err
+		}
+		return pageResult{}, fault.Document(schemas.PageCorrupt, "%s", schemas.Codes[schemas.PageCorrupt].Meaning).Because(err)
+	}
+	if p.Text == nil {
+		return pageResult{Image: p.Image}, nil
+	}
+	line, err := encodeLine(p.Text)
+	if err != nil {
+		return pageResult{}, fmt.Errorf("encode page: %w", err)
+	}
+	lines, words := count(p.Text)
+	return pageResult{Text: line, Lines: lines, Words: words}, nil
+}
+
+// encodeLine writes a page as JSON on one line, without the line's end.
+func encodeLine(p *document.Page) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(p); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// count returns the lines and words of a page; a row of a table is a line.
+func count(p *document.Page) (lines, words int) {
+	for _, b := range p.Blocks {
+		lines += len(b.Lines)
+		for _, l := range b.Lines {
+			words += len(strings.Fields(l.Text))
+		}
+		if b.Table != nil {
+			lines += b.Table.Rows
+			for _, c := range b.Table.Cells {
+				words += len(strings.Fields(c.Text))
+			}
+		}
+	}
+	return lines, words
+}

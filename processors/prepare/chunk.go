@@ -1,0 +1,143 @@
+package prepare
+
+import (
+	"context"
+	"log/slog"
+	"path"
+
+	"docstream/internal/blob"
+	"docstream/internal/engine"
+	"docstream/internal/fault"
+	"docstream/schemas"
+)
+
+// work is one chunk being prepared. Its pages are read one after another, so that at most one image is in memory (P6).
+type work struct {
+	*Stage
+	event    *schemas.DocumentSubmitted
+	delivery schemas.Delivery
+	slot     *engine.Slot
+	document openRequest
+	opened   openResult
+	opening  engine.Usage
+	pipeline string
+	images   map[string]bool // names of the page images that lie there already
+}
+
+// chunk prepares the selected pages of the chunk that the event asks for.
+func (w *work) chunk(ctx context.Context, selection Selection) ([]schemas.Event, error) {
+	first := schemas.Chunk(max(1, w.event.FromPage))
+	last := first + schemas.ChunkPages - 1
+	pages := selection.Clip(first, last).Pages()
+	if err := w.lookForImages(ctx); err != nil {
+		return nil, err
+	}
+	var events []schemas.Event
+	if first == 1 {
+		events = append(events, w.documentOpened(selection))
+	}
+	var texts texts
+	at := map[int]int{} // page to its place among the events, for the text pages
+	for i, n := range pages {
+		opening := engine.Usage{}
+		if i == 0 && first > 1 {
+			opening = w.opening // a continuation has no DocumentOpened to bear it
+		}
+		e, text, err := w.page(ctx, n, opening)
+		if err != nil {
+			return nil, err
+		}
+		if text != nil {
+			at[n] = len(events)
+			texts.add(n, text)
+		}
+		events = append(events, e)
+	}
+	if len(at) > 0 {
+		refs, err := w.store(ctx, first, &texts)
+		if err != nil {
+			return nil, err
+		}
+		for n, i := range at {
+			ref, ok := refs[n]
+			if !ok {
+				// An earlier attempt stored this chunk and had given the page up: what is stored decides.
+				events[i] = w.pageFailed(n, fault.Puzzle(schemas.PrepareFailed, "%s", schemas.Codes[schemas.PrepareFailed].Meaning),
+					events[i].(*schemas.PageFinished).Costs)
+				continue
+			}
+			events[i].(*schemas.PageFinished).Result = ref
+		}
+	}
+	if rest := selection.Clip(last+1, endless); len(rest) > 0 {
+		events = append(events, w.continuation(schemas.Chunk(rest[0].First)))
+	}
+	return events, nil
+}
+
+// page prepares one page. The text of a text page comes back for the chunk's object; its event still lacks the reference to it.
+func (w *work) page(ctx context.Context, n int, opening engine.Usage) (schemas.Event, []byte, error) {
+	if name := schemas.PageImageName(n); w.images[path.Base(name)] {
+		img, ok, err := w.storedImage(ctx, n)
+		if err != nil {
+			return nil, nil, err
+		}
+		if ok {
+			return w.pagePrepared(n, img, costs(opening)), nil, nil
+		}
+	}
+	var r pageResult
+	usage, err := w.slot.Call(ctx, methodPage, pageRequest{Document: w.document, Page: n, Want: w.config.want(w.event.Options)}, &r)
+	usage.CPU += opening.CPU
+	usage.Wall += opening.Wall
+	if err != nil {
+		f, given := w.giveUp(ctx, err)
+		if !given {
+			return nil, nil, err
+		}
+		w.log.WarnContext(ctx, "page failed", slog.String("job", w.event.JobID), slog.Int("page", n), slog.String("code", string(f.Code)), slog.Any("error", err))
+		return w.pageFailed(n, f, costs(usage)), nil, nil
+	}
+	if r.Image == nil {
+		return w.pageFinished(n, r, costs(usage)), r.Text, nil
+	}
+	img, err := w.putImage(ctx, n, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	return w.pagePrepared(n, img, costs(usage)), nil, nil
+}
+
+// giveUp reports whether an error is the page's alone: one of the document always is, one nobody can place is on the last attempt.
+func (w *work) giveUp(ctx context.Context, err error) (*fault.Error, bool) {
+	f := fault.Of(err)
+	switch {
+	case ctx.Err() != nil:
+		return nil, false
+	case f.Kind == fault.Permanent:
+		return f, true
+	case f.Kind == fault.Unknown:
+		return f, w.delivery.Attempt >= w.config.LastAttempt
+	}
+	return nil, false
+}
+
+// lookForImages lists what an earlier attempt rendered, where there can have been one.
+func (w *work) lookForImages(ctx context.Context) error {
+	if !w.delivery.Again {
+		return nil
+	}
+	w.images = map[string]bool{}
+	return w.objects.List(ctx, w.workKey("pages/"), func(o blob.Object) bool {
+		w.images[path.Base(o.Key)] = true
+		return true
+	})
+}
+
+func (w *work) workKey(name string) string {
+	return schemas.WorkKey(w.event.Tenant, w.event.JobID, w.event.Run, name)
+}
+
+func (w *work) resultKey(name string) string {
+	return schemas.ResultKey(w.event.Tenant, w.event.JobID, w.event.Run, name)
+}

@@ -1,0 +1,86 @@
+package prepare
+
+import (
+	"errors"
+	"fmt"
+
+	"docstream/processors/prepare/formats"
+	"docstream/schemas"
+)
+
+// Config bounds what a document may ask for and says how its pages are turned into images.
+type Config struct {
+	SourceDir   string `koanf:"source_dir"`   // folder of fetched sources; belongs to one process
+	SourceBytes int64  `koanf:"source_bytes"` // bound of that folder, and so of one document
+	CompileDir  string `koanf:"compile_dir"`  // folder of the compiled PDF engine, shared by processes; empty: compile in every child
+
+	MaxPages  int   `koanf:"max_pages"`  // of one document
+	MaxSide   int   `koanf:"max_side"`   // pixels a side of a picture that is read at all
+	MaxPixels int64 `koanf:"max_pixels"` // of such a picture
+	MaxText   int64 `koanf:"max_text"`   // bytes of a plain text
+
+	DPI         int    `koanf:"dpi"`          // of rendered pages
+	ImageSide   int    `koanf:"image_side"`   // pixels a side of a page image; larger ones are made smaller
+	OCRClass    string `koanf:"ocr_class"`    // hardware class of the lanes that page images go to
+	LastAttempt int    `koanf:"last_attempt"` // attempt, from 0, at which a page that crashes the engine is given up alone
+
+	// Versions are the version strings of the stages behind this one: what they change, changes the pipeline version. The switchboard
+	// fills them in.
+	Versions []string `koanf:"-"`
+}
+
+// DefaultConfig suits a worker with some gigabytes of disk; both folders lie below the working directory of the process.
+func DefaultConfig() Config {
+	return Config{
+		SourceDir:   "data/sources",
+		SourceBytes: 4 << 30,
+		CompileDir:  "data/compiled",
+		MaxPages:    3000,
+		MaxSide:     10_000,
+		MaxPixels:   64_000_000,
+		MaxText:     8 << 20,
+		DPI:         150,
+		ImageSide:   4096,
+		OCRClass:    "gpu",
+		LastAttempt: 3,
+	}
+}
+
+// Validate names every value that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, a ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("prepare: "+format, a...))
+		}
+	}
+	check(c.SourceDir != "", "source_dir is missing")
+	check(c.SourceBytes > 0, "source_bytes must be positive, is %d", c.SourceBytes)
+	check(c.MaxPages > 0, "max_pages must be positive, is %d", c.MaxPages)
+	check(c.MaxSide > 0, "max_side must be positive, is %d", c.MaxSide)
+	check(c.MaxPixels > 0, "max_pixels must be positive, is %d", c.MaxPixels)
+	check(c.MaxText > 0, "max_text must be positive, is %d", c.MaxText)
+	check(c.DPI >= 36 && c.DPI <= 600, "dpi must be 36 to 600, is %d", c.DPI)
+	check(c.ImageSide >= 256 && c.ImageSide <= c.MaxSide, "image_side must be 256 to max_side (%d), is %d", c.MaxSide, c.ImageSide)
+	check(c.OCRClass == "cpu" || c.OCRClass == "gpu", "ocr_class must be cpu or gpu, is %q", c.OCRClass)
+	check(c.LastAttempt >= 0, "last_attempt must not be negative, is %d", c.LastAttempt)
+	return errors.Join(errs...)
+}
+
+func (c Config) limits() formats.Limits {
+	return formats.Limits{Pages: c.MaxPages, Side: c.MaxSide, Pixels: c.MaxPixels, Text: c.MaxText}
+}
+
+func (c Config) want(o schemas.Options) formats.Want {
+	return formats.Want{OCR: ocr(o), DPI: c.DPI, Side: c.ImageSide}
+}
+
+// rendering is what of the configuration can change a result.
+func (c Config) rendering() string { return fmt.Sprintf("dpi=%d side=%d", c.DPI, c.ImageSide) }
+
+func ocr(o schemas.Options) string {
+	if o.OCR == "" {
+		return formats.Auto
+	}
+	return o.OCR
+}

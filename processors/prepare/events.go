@@ -1,0 +1,80 @@
+package prepare
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"docstream/internal/engine"
+	"docstream/internal/fault"
+	"docstream/schemas"
+)
+
+// head is the envelope of an event about a page; page 0 is the document.
+func (w *work) head(page int, kind string) schemas.Head {
+	h := w.event.Head
+	h.EventID = schemas.EventIDFor(h.JobID, h.Run, stageName, page, kind, 0)
+	h.At = time.Now().UTC()
+	return h
+}
+
+// documentOpened lacks the submission: the harness, which has its bytes, puts it in.
+func (w *work) documentOpened(selection Selection) *schemas.DocumentOpened {
+	return &schemas.DocumentOpened{Head: w.head(0, "DocumentOpened"), PagesTotal: w.opened.Pages, PageRanges: selection.String(),
+		MediaType: w.opened.MediaType, Pipeline: w.pipeline, Costs: costs(w.opening)}
+}
+
+func (w *work) pageFinished(n int, r pageResult, c []schemas.StageCost) *schemas.PageFinished {
+	return &schemas.PageFinished{Head: w.head(n, "PageFinished"), Page: n, How: "text", Lines: r.Lines, Words: r.Words, Confidence: 1, Costs: c}
+}
+
+func (w *work) pagePrepared(n int, img schemas.Image, c []schemas.StageCost) *schemas.PagePrepared {
+	return &schemas.PagePrepared{Head: w.head(n, "PagePrepared"), Page: n, RequestID: w.event.RequestID, Class: w.config.OCRClass,
+		Priority: w.event.Priority, Image: img, Options: w.event.Options, Pipeline: w.pipeline, Costs: c}
+}
+
+func (w *work) pageFailed(n int, f *fault.Error, c []schemas.StageCost) *schemas.PageFailed {
+	return &schemas.PageFailed{Head: w.head(n, "PageFailed"), Page: n, Stage: stageName, Code: string(f.Code), Message: f.Message, Costs: c}
+}
+
+// continuation asks for the chunk that begins at a page, one priority down (P9).
+func (w *work) continuation(from int) *schemas.DocumentSubmitted {
+	next := *w.event
+	next.Head = w.head(from, "DocumentSubmitted")
+	next.FromPage = from
+	next.Priority = lower(w.event.Priority)
+	return &next
+}
+
+func lower(priority string) string {
+	if priority == "high" {
+		return "normal"
+	}
+	return "low"
+}
+
+func costs(u engine.Usage) []schemas.StageCost {
+	return []schemas.StageCost{{Stage: stageName, Device: "cpu", CPUMicros: u.CPU.Microseconds(), WallMicros: u.Wall.Microseconds()}}
+}
+
+// pipeline digests everything that can change the result of a document with these options.
+func (s *Stage) pipeline(o schemas.Options) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(s.models)) {
+		parts = append(parts, "model", name, s.models[name])
+	}
+	parts = append(parts, "options", canonical(o), "rendering", s.config.rendering(), "stages", Version)
+	return schemas.PipelineVersion(append(parts, s.config.Versions...)...)
+}
+
+// canonical writes options that mean the same in the same way.
+func canonical(o schemas.Options) string {
+	pages := o.Pages
+	if s, err := ParseSelection(o.Pages); err == nil {
+		pages = s.String()
+	}
+	formats := slices.Compact(slices.Sorted(slices.Values(o.OutputFormats)))
+	return fmt.Sprintf("ocr=%s pages=%s formats=%s", ocr(o), pages, strings.Join(formats, ","))
+}

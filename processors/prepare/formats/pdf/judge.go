@@ -1,0 +1,172 @@
+package pdf
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/klippa-app/go-pdfium/enums"
+	"github.com/klippa-app/go-pdfium/references"
+	"github.com/klippa-app/go-pdfium/requests"
+)
+
+// pictures is what a page shows beside text.
+type pictures struct {
+	objects  int     // of any kind, at the top level
+	coverage float64 // square points of the largest picture
+	covered  bool    // the largest picture is painted over text
+	paths    int
+}
+
+const (
+	maxObjects = 1000 // looked at on one page
+	maxDepth   = 3    // of forms inside forms
+)
+
+// lookAtPictures walks the objects of the page in the order they are painted.
+func (p *page) lookAtPictures() (pictures, error) {
+	var s pictures
+	c, err := p.pdf.FPDFPage_CountObjects(&requests.FPDFPage_CountObjects{Page: p.page})
+	if err != nil {
+		return s, fmt.Errorf("count objects: %w", err)
+	}
+	s.objects = c.Count
+	texts := 0
+	for i := range min(c.Count, maxObjects) {
+		o, err := p.pdf.FPDFPage_GetObject(&requests.FPDFPage_GetObject{Page: p.page, Index: i})
+		if err != nil {
+			continue
+		}
+		kind, picture := p.kindOf(o.PageObject, maxDepth)
+		switch kind {
+		case enums.FPDF_PAGEOBJ_TEXT:
+			texts++
+		case enums.FPDF_PAGEOBJ_PATH, enums.FPDF_PAGEOBJ_SHADING:
+			s.paths++
+		}
+		if !picture {
+			continue
+		}
+		b, err := p.pdf.FPDFPageObj_GetBounds(&requests.FPDFPageObj_GetBounds{PageObject: o.PageObject})
+		if err != nil {
+			continue
+		}
+		r := p.place(float64(b.Left), float64(b.Bottom), float64(b.Right), float64(b.Top)).intersect(rect{0, 0, p.width, p.height})
+		if r.area() > s.coverage {
+			s.coverage, s.covered = r.area(), texts > 0
+		}
+	}
+	return s, nil
+}
+
+// kindOf returns the kind of an object and whether it shows a picture; a form that holds one counts as one.
+func (p *page) kindOf(o references.FPDF_PAGEOBJECT, depth int) (enums.FPDF_PAGEOBJ, bool) {
+	t, err := p.pdf.FPDFPageObj_GetType(&requests.FPDFPageObj_GetType{PageObject: o})
+	if err != nil {
+		return enums.FPDF_PAGEOBJ_UNKNOWN, false
+	}
+	if t.Type != enums.FPDF_PAGEOBJ_FORM || depth == 0 {
+		return t.Type, t.Type == enums.FPDF_PAGEOBJ_IMAGE
+	}
+	c, err := p.pdf.FPDFFormObj_CountObjects(&requests.FPDFFormObj_CountObjects{PageObject: o})
+	if err != nil {
+		return t.Type, false
+	}
+	for i := range min(c.Count, 20) {
+		in, err := p.pdf.FPDFFormObj_GetObject(&requests.FPDFFormObj_GetObject{PageObject: o, Index: uint64(i)})
+		if err != nil {
+			continue
+		}
+		if _, picture := p.kindOf(in.PageObject, depth-1); picture {
+			return t.Type, true
+		}
+	}
+	return t.Type, false
+}
+
+// verdict on a text layer.
+type verdict int
+
+const (
+	poor  verdict = iota // the page has to be looked at
+	good                 // the text layer says what the page says
+	blank                // the page says nothing
+)
+
+// judge decides from the layer alone, so that the same page always gets the same answer.
+func (t *layer) judge() verdict {
+	const (
+		badShare    = 0.10 // of glyphs: a font without a usable encoding
+		fullPage    = 0.75 // of the page under one picture: a scan
+		somePicture = 0.20
+		stamp       = 200 // glyphs on a scan that may be no more than a stamp or a page number
+		caption     = 30  // glyphs beside a picture or a drawing that may hold text
+		drawing     = 300 // paths: text may have been turned into outlines
+		plausible   = 0.97
+	)
+	switch {
+	case t.glyphs == 0 && t.objects == 0:
+		return blank
+	case t.glyphs == 0, float64(t.bad) > badShare*float64(t.glyphs):
+		return poor
+	}
+	share := t.coverage / max(t.area, 1)
+	if share > fullPage {
+		hidden := t.covered || t.looked > 0 && 2*t.hidden > t.looked
+		if hidden {
+			if t.plausibility() < plausible {
+				return poor
+			}
+			return good
+		}
+		if t.glyphs < stamp {
+			return poor
+		}
+	}
+	if t.glyphs < caption && (share > somePicture || t.paths > drawing) {
+		return poor
+	}
+	return good
+}
+
+// plausibility is the share of words that look as if a person had written them. A hidden layer made by a bad recogniser has stray
+// signs, digits inside words and capitals in their middle.
+func (t *layer) plausibility() float64 {
+	if len(t.words) == 0 {
+		return 0
+	}
+	n := 0
+	for _, w := range t.words {
+		if plausibleWord(w.text) {
+			n++
+		}
+	}
+	return float64(n) / float64(len(t.words))
+}
+
+func plausibleWord(s string) bool {
+	s = strings.TrimFunc(s, func(r rune) bool { return unicode.IsPunct(r) || unicode.IsSymbol(r) })
+	if s == "" {
+		return false // a stray sign
+	}
+	letters, digits, others, inner := 0, 0, 0, 0
+	var last rune
+	for _, r := range s {
+		switch {
+		case unicode.IsLetter(r) || unicode.IsMark(r):
+			letters++
+			if unicode.IsUpper(r) && unicode.IsLower(last) {
+				inner++
+			}
+		case unicode.IsDigit(r):
+			digits++
+		case !strings.ContainsRune(".,:/'’-–—&", r):
+			others++
+		}
+		last = r
+	}
+	if letters == 1 && digits == 0 && others == 0 {
+		return strings.ContainsAny(s, "aAIioOyYeEà") || !unicode.Is(unicode.Latin, last)
+	}
+	return others == 0 && inner <= 1 && (letters == 0 || digits == 0 || digits <= 4 && letters <= 3)
+}

@@ -1,0 +1,102 @@
+// Package prepare is the stage that opens documents: it refuses bad ones, splits the others into pages and says of each page how it will be
+// read.
+//
+// One event is one chunk of at most 32 pages; the next chunk travels as a continuation of lower priority, so that a large document holds
+// up nobody (P6, P9). A page with a good text layer becomes blocks at once; any other becomes an image for recognition. The files are
+// opened in the engine's child process, so that one that crashes or hangs its reader hurts only itself (P7).
+package prepare
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+
+	"docstream/internal/blob"
+	"docstream/internal/engine"
+	"docstream/internal/fault"
+	"docstream/processors/prepare/sources"
+	"docstream/schemas"
+)
+
+// Version changes whenever this stage may give another result for the same bytes and options.
+const Version = "prepare/1"
+
+// stageName is how the stage is called in events and costs.
+const stageName = "prepare"
+
+// Objects is what the stage needs of the object store.
+type Objects interface {
+	Put(ctx context.Context, key string, body []byte, o blob.Options) error
+	Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, blob.Object, error)
+	Head(ctx context.Context, key string) (blob.Object, error)
+	List(ctx context.Context, prefix string, f func(blob.Object) bool) error
+}
+
+// Engine lends child processes in which [Register] put this stage's handlers.
+type Engine interface {
+	Lease(ctx context.Context) (*engine.Slot, error)
+}
+
+// Stage is the stage. Safe for concurrent use.
+type Stage struct {
+	config  Config
+	objects Objects
+	engine  Engine
+	models  map[string]string
+	log     *slog.Logger
+	sources *sources.Cache
+}
+
+// New returns the stage; it touches nothing yet. models maps the name of every model that may read a page image to its digest.
+func New(config Config, objects Objects, e Engine, models map[string]string, log *slog.Logger) *Stage {
+	return &Stage{config: config, objects: objects, engine: e, models: models, log: log,
+		sources: sources.New(objects, config.SourceDir, config.SourceBytes)}
+}
+
+// Work prepares one chunk of a document. It returns, in order: DocumentOpened for the submission itself, one event for each selected
+// page of the chunk (PageFinished from the text layer, PagePrepared, or PageFailed), and the continuation where selected pages remain.
+//
+// An error is about the whole chunk: a fault of the document refuses it; one nobody can place is worth another attempt, and on the last
+// one a page that crashes the engine fails alone.
+func (s *Stage) Work(ctx context.Context, e *schemas.DocumentSubmitted, d schemas.Delivery) ([]schemas.Event, error) {
+	selection, err := ParseSelection(e.Options.Pages)
+	if err != nil {
+		return nil, err
+	}
+	if err := allowed(e); err != nil {
+		return nil, err
+	}
+	file, err := s.sources.Fetch(ctx, e.Source)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Release()
+	slot, err := s.engine.Lease(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer slot.Release()
+
+	w := &work{Stage: s, event: e, delivery: d, slot: slot,
+		document: openRequest{Path: file.Path, MediaType: e.Source.MediaType, Limits: s.config.limits()}}
+	usage, err := slot.Call(ctx, methodOpen, w.document, &w.opened)
+	if err != nil {
+		return nil, err
+	}
+	w.opening = usage
+	selection = selection.Clip(1, w.opened.Pages)
+	if len(selection) == 0 {
+		return nil, fault.Document(schemas.PagesOutOfRange, "The document has %d pages; the selection %s names none of them.", w.opened.Pages, e.Options.Pages)
+	}
+	w.pipeline = s.pipeline(e.Options)
+	return w.chunk(ctx, selection)
+}
+
+// allowed keeps a submission within what its tenant may read (P8): the sources of its own prefix.
+func allowed(e *schemas.DocumentSubmitted) error {
+	if e.Source.Bucket == "" && strings.HasPrefix(e.Source.Key, schemas.SourceKey(e.Tenant, "")) {
+		return nil
+	}
+	return fault.Document(schemas.SourceMissing, "The source does not lie where the sources of this tenant lie.")
+}
