@@ -1,0 +1,130 @@
+package compose
+
+import (
+	"bufio"
+	"fmt"
+	"html"
+
+	"docstream/schemas/document"
+)
+
+// htmlRenderer writes semantic HTML without scripts or styles: a section for each page, its running header and footer kept as such.
+// Every text is escaped.
+type htmlRenderer struct {
+	w     *bufio.Writer
+	depth int // open lists
+}
+
+func (r *htmlRenderer) printf(format string, a ...any) { _, _ = fmt.Fprintf(r.w, format, a...) }
+
+func (r *htmlRenderer) begin(h document.Head) {
+	r.printf("<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"%s\">\n<title>Document</title>\n</head>\n<body>\n",
+		html.EscapeString(h.Format))
+	for _, f := range h.Failures {
+		r.printf("<p data-failed-page=\"%d\">Page %d: %s</p>\n", f.Page, f.Page, html.EscapeString(f.Message))
+	}
+}
+
+func (r *htmlRenderer) page(p *document.Page) {
+	r.printf("<section data-page=\"%d\">\n", p.Number)
+	for _, b := range p.Blocks {
+		r.block(b)
+	}
+	r.lists(0)
+	r.printf("</section>\n")
+}
+
+func (r *htmlRenderer) end() { r.printf("</body>\n</html>\n") }
+
+// lists opens and closes lists until depth of them are open.
+func (r *htmlRenderer) lists(depth int) {
+	for ; r.depth < depth; r.depth++ {
+		r.printf("<ul>\n")
+	}
+	for ; r.depth > depth; r.depth-- {
+		r.printf("</ul>\n")
+	}
+}
+
+func (r *htmlRenderer) block(b document.Block) {
+	text := html.EscapeString(oneLine(b.Text))
+	if b.Kind == document.ListItem {
+		r.lists(min(max(b.Level, 1), 8))
+		_, rest := item(oneLine(b.Text))
+		if m := number.FindStringSubmatch(oneLine(b.Text)); m != nil {
+			r.printf("<li value=\"%s\">%s</li>\n", m[1], html.EscapeString(rest))
+			return
+		}
+		r.printf("<li>%s</li>\n", html.EscapeString(rest))
+		return
+	}
+	r.lists(0)
+	switch b.Kind {
+	case document.Heading:
+		n := min(max(b.Level, 1), 6)
+		r.printf("<h%d>%s</h%d>\n", n, text, n)
+	case document.TableKind:
+		if b.Table != nil {
+			r.table(b.Table)
+		}
+	case document.Header:
+		r.printf("<header>%s</header>\n", text)
+	case document.Footer:
+		r.printf("<footer>%s</footer>\n", text)
+	case document.Code, document.Equation:
+		r.printf("<pre>%s</pre>\n", html.EscapeString(b.Text))
+	case document.Figure:
+		r.printf("<figure>%s</figure>\n", text)
+	default:
+		if text != "" {
+			r.printf("<p>%s</p>\n", text)
+		}
+	}
+}
+
+func (r *htmlRenderer) table(t *document.Table) {
+	rows := grid(t)
+	covered := spanned(t, len(rows))
+	r.printf("<table>\n")
+	for y, row := range rows {
+		r.printf("<tr>")
+		for x, c := range row {
+			switch {
+			case c != nil:
+				r.cell(c)
+			case !covered[[2]int{y, x}]:
+				r.printf("<td></td>")
+			}
+		}
+		r.printf("</tr>\n")
+	}
+	r.printf("</table>\n")
+}
+
+func (r *htmlRenderer) cell(c *document.Cell) {
+	tag := "td"
+	if c.Header {
+		tag = "th"
+	}
+	r.printf("<%s", tag)
+	if c.RowSpan > 1 {
+		r.printf(" rowspan=\"%d\"", c.RowSpan)
+	}
+	if c.ColumnSpan > 1 {
+		r.printf(" colspan=\"%d\"", c.ColumnSpan)
+	}
+	r.printf(">%s</%s>", html.EscapeString(oneLine(c.Text)), tag)
+}
+
+// spanned returns the places that a cell elsewhere reaches over; they have no cell of their own.
+func spanned(t *document.Table, rows int) map[[2]int]bool {
+	out := map[[2]int]bool{}
+	for _, c := range t.Cells {
+		for y := c.Row; y < min(c.Row+max(1, c.RowSpan), rows); y++ {
+			for x := c.Column; x < min(c.Column+max(1, c.ColumnSpan), t.Columns) && len(out) < most; x++ {
+				out[[2]int{y, x}] = true
+			}
+		}
+	}
+	return out
+}
