@@ -442,3 +442,44 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 	t.Fatalf("%s did not happen", what)
 }
+
+// The fake ends a transaction partition by partition; a kill in between must not leave half of it.
+func TestBrokerFinishesATransactionThatAKillInterrupted(t *testing.T) {
+	h := newHouse(t)
+	h.topic("t", 2, nil)
+	h.topic("in", 4, nil)
+	ctx := within(t, 30*time.Second)
+	c := h.client(kgo.TransactionalID("tx"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	check(t, c.BeginTransaction())
+	for p := range int32(2) {
+		check(t, c.ProduceSync(ctx, &kgo.Record{Topic: "t", Partition: p, Value: fmt.Append(nil, "p", p)}).FirstErr())
+	}
+	pid, epoch, err := c.ProducerID(ctx)
+	check(t, err)
+	h.kill()
+	// The decision was written; nothing of it was carried out.
+	state, err := os.Stat(filepath.Join(h.data(), "log", "pids.log"))
+	check(t, err)
+	check(t, os.WriteFile(filepath.Join(h.data(), "decision.json"), fmt.Appendf(nil, `{"producer_id":%d,"epoch":%d,
+		"commit":true,"bumps":true,"state_size":%d,"offsets":[{"group":"g","topic":"in","partition":3,"offset":7,"leader_epoch":-1}]}`,
+		pid, epoch, state.Size()), 0o600))
+	h.restart()
+	got := h.values("t")
+	slices.Sort(got)
+	if !slices.Equal(got, []string{"p0", "p1"}) {
+		t.Errorf("committed: %v", got)
+	}
+	offsets, err := kadm.NewClient(h.client()).FetchOffsets(ctx, "g")
+	check(t, err)
+	if o, _ := offsets.Lookup("in", 3); o.At != 7 {
+		t.Errorf("the group's offset is %d, want 7", o.At)
+	}
+	// The producer never had an answer: its own retry is told that the transaction is committed.
+	check(t, c.EndTransaction(ctx, kgo.TryCommit))
+	check(t, c.BeginTransaction())
+	check(t, c.ProduceSync(ctx, &kgo.Record{Topic: "t", Partition: 0, Value: []byte("next")}).FirstErr())
+	check(t, c.EndTransaction(ctx, kgo.TryCommit))
+	if got := h.values("t"); len(got) != 3 {
+		t.Errorf("afterwards: %v", got)
+	}
+}

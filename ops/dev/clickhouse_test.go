@@ -321,3 +321,73 @@ func TestInsertCutOffInTheMiddleInsertsNothing(t *testing.T) {
 		t.Errorf("%q rows of an insert that was cut off", got)
 	}
 }
+
+func TestStatementsAreRecognisedInEveryShape(t *testing.T) {
+	e := newEngine(t)
+	e.curl("", "CREATE TABLE shapes (a UInt32, b String) ENGINE = MergeTree ORDER BY a")
+	for name, c := range map[string]struct {
+		sql, body string // sql in the URL, or empty: body is the statement
+		want      string
+	}{
+		"rows after VALUES":       {"INSERT INTO shapes VALUES", "(1,'x'),(2,'y')", ""},
+		"columns and format":      {"INSERT INTO shapes (b, a) FORMAT CSV", "z,3\n", ""},
+		"settings in the insert":  {"INSERT INTO shapes SETTINGS async_insert = 0 FORMAT TSV", "4\tq\n", ""},
+		"insert of a select":      {"INSERT INTO shapes SELECT 5, 'five'", "", ""},
+		"comment before a select": {"", "-- why\n/* and\nhow */ SELECT 1", "1\n"},
+		"parentheses":             {"", "(SELECT 1)", "1\n"},
+		"with":                    {"", "WITH 2 AS x SELECT x", "2\n"},
+		"query in both":           {"SELECT 1 +", "2", "3\n"},
+		"show":                    {"", "SHOW TABLES LIKE 'shapes'", "shapes\n"},
+		"describe":                {"", "DESCRIBE TABLE shapes FORMAT TSVRaw", "a\tUInt32\t\t\t\t\t\nb\tString\t\t\t\t\t\n"},
+		"format of its own":       {"", "SELECT 1 AS a FORMAT CSVWithNames", "\"a\"\n1\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			query := ""
+			if c.sql != "" {
+				query = "query=" + url.QueryEscape(c.sql)
+			}
+			if got, _ := e.curl(query, c.body); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+	if got, _ := e.curl("", "SELECT a FROM shapes ORDER BY a FORMAT TSV"); got != "1\n2\n3\n4\n5\n" {
+		t.Errorf("the table holds %q", got)
+	}
+}
+
+func TestOneSessionServesEverybody(t *testing.T) {
+	e := &engine{t: t, args: []string{
+		"clickhouse", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--lib", library(t), "--connections", "1",
+	}}
+	e.running = start(t, e.args...)
+	e.curl("", "CREATE TABLE one (a UInt32) ENGINE = MergeTree ORDER BY a")
+	for range 3 {
+		e.curl("", "SET max_threads = 1") // throws the session away, and with the only one the engine restarts
+		e.curl("query="+url.QueryEscape("INSERT INTO one FORMAT TSV"), "1\n")
+	}
+	if got, _ := e.curl("", "SELECT count() FROM one"); got != "3\n" {
+		t.Errorf("the table holds %q rows", got)
+	}
+}
+
+func TestMemoryLimitIsAnErrorAndNotACrash(t *testing.T) {
+	e := &engine{t: t, args: []string{
+		"clickhouse", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--lib", library(t), "--memory-bytes", "600000000",
+	}}
+	e.running = start(t, e.args...)
+	if got, _ := e.curl("", "SELECT length(groupArray(number)) FROM numbers(300000000)"); !strings.Contains(got, "MEMORY_LIMIT_EXCEEDED") {
+		t.Errorf("got %q", got)
+	}
+	if got, _ := e.curl("", "SELECT 1"); got != "1\n" {
+		t.Errorf("afterwards: %q", got)
+	}
+}
+
+func TestTimeZoneIsUTCWhateverTheMachineSays(t *testing.T) {
+	t.Setenv("TZ", "Asia/Tokyo")
+	e := newEngine(t)
+	if got, _ := e.curl("", "SELECT timezone(), toDateTime(0)"); got != "UTC\t1970-01-01 00:00:00\n" {
+		t.Errorf("got %q", got)
+	}
+}

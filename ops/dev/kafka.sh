@@ -23,7 +23,7 @@ die() { echo "kafka.sh: $*" >&2; exit 1; }
 port() { echo $((first_port + 10 * ($1 - 1))); }
 alive() { [ -f "$data/$1.pid" ] && kill -0 "$(cat "$data/$1.pid")" 2>/dev/null; }
 
-resolve() { python3 "$here/../parts/fetch.py" --only layout-cdla.onnx --with kafka; }
+resolve() { python3 "$here/../parts/fetch.py" --only kafka; }
 
 # properties NODE NODES: one broker that is its own controller, sized for a test machine. A killed broker is noticed
 # after 3 seconds and not after 9, so that failover tests are short.

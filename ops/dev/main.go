@@ -50,6 +50,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 2
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, nil)).With("role", args[0])
+	slog.SetDefault(log) // and with it the standard logger that libraries use
 	p := part{flags: flag.NewFlagSet(args[0], flag.ContinueOnError), log: log, stdout: stdout}
 	p.flags.SetOutput(stderr)
 	lifeline := p.flags.Bool("lifeline", false, "end when standard input ends")

@@ -259,7 +259,7 @@ def twice(what, action):
 
 def wanted_parts(plan, only):
     """(package, parts) pairs for this platform, narrowed to the names asked for (a part's or a package's)."""
-    known = {n for p in plan["packages"] for n in [p["package"], *(x["name"] for x in p["parts"])]}
+    known = {"kafka"} | {n for p in plan["packages"] for n in [p["package"], *(x["name"] for x in p["parts"])]}
     for name in only:
         if name not in known:
             raise PartError(f"no part is called {name}; there are: {', '.join(sorted(known))}")
@@ -355,7 +355,7 @@ def locked(cache):
 def main(argv=None, here=HERE, clients=None):
     flags = argparse.ArgumentParser(prog="fetch.py", description="Fetches Docstream's pinned parts into a cache.")
     flags.add_argument("--cache", type=Path, default=None, help="default: $DOCSTREAM_CACHE, else ~/.cache/docstream")
-    flags.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these parts (or packages)")
+    flags.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these files or packages; kafka is one")
     flags.add_argument("--with", dest="extra", action="append", choices=["kafka"], default=[],
                        help="also Apache Kafka, for tests against the real broker (needs Java 17 and Maven)")
     flags.add_argument("--check", action="store_true", help="hash every file again, whatever was verified before")
@@ -363,8 +363,9 @@ def main(argv=None, here=HERE, clients=None):
     cache = (args.cache or default_cache()).expanduser().absolute()
     try:
         plan = json.loads((here / "parts.json").read_text())
-        fetch_parts(plan, cache, args.only, args.check, clients or CLIENTS)
-        if "kafka" in args.extra:
+        if args.only != ["kafka"]:
+            fetch_parts(plan, cache, args.only, args.check, clients or CLIENTS)
+        if "kafka" in args.extra + args.only:
             fetch_kafka(plan, cache, args.check, here)
     except (PartError, OSError) as err:
         print(f"error: {err}", file=sys.stderr)

@@ -86,7 +86,7 @@ class Fetching(House):
     def test_unknown_name_is_refused_with_the_known_ones(self):
         code, said = self.run_fetch("--only", "wrods.txt")
         self.assertEqual(code, 1)
-        self.assertIn("no part is called wrods.txt; there are: model.onnx", said)
+        self.assertIn("no part is called wrods.txt; there are: kafka, model.onnx", said)
 
     def test_part_for_another_platform_is_skipped_with_a_warning(self):
         self.pin(self.served[0], platform="plan9-mips")

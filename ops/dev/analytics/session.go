@@ -50,6 +50,11 @@ func (s *session) close() {
 
 // enter puts the session into the request's database with the request's settings; leave undoes the settings.
 func (s *session) enter(database string, settings map[string]string) error {
+	if s.handle == nil { // an earlier reset failed
+		if err := s.connect(); err != nil {
+			return err
+		}
+	}
 	if database == "" {
 		database = "default"
 	}

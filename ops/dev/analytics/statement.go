@@ -28,6 +28,7 @@ const (
 var (
 	leading     = regexp.MustCompile(`^(?:\s+|--[^\n]*(?:\n|$)|/\*(?s:.*?)\*/|\()*`)
 	firstWord   = regexp.MustCompile(`^[A-Za-z]+`)
+	valuesAtEnd = regexp.MustCompile(`(?i)\s+VALUES\s*;?\s*$`)
 	formatAtEnd = regexp.MustCompile(`(?i)\s+FORMAT\s+([A-Za-z0-9_]+)\s*;?\s*$`)
 	rowsInside  = regexp.MustCompile(`(?i)\b(?:VALUES\s*\(|SELECT\b|WITH\b)`)
 	temporary   = regexp.MustCompile(`(?i)^CREATE\s+(?:OR\s+REPLACE\s+)?TEMPORARY\b`)
@@ -54,8 +55,11 @@ func classify(sql string, inURL bool) kind {
 	return whole
 }
 
-// cutFormat takes the FORMAT clause off an INSERT: the engine is told the format of streamed rows apart.
+// cutFormat takes the FORMAT clause, or a bare VALUES, off an INSERT: the engine is told the format of streamed rows apart.
 func cutFormat(sql, otherwise string) (string, string) {
+	if m := valuesAtEnd.FindStringIndex(sql); m != nil {
+		return sql[:m[0]], "Values"
+	}
 	m := formatAtEnd.FindStringSubmatchIndex(sql)
 	if m == nil {
 		return sql, otherwise
