@@ -1,6 +1,7 @@
 package pdf
 
 import (
+	"math"
 	"regexp"
 	"strings"
 	"unicode"
@@ -21,8 +22,8 @@ func (p *page) compose(t *layer) *document.Page {
 			level = append(level, w)
 		}
 	}
-	body := commonSize(t.words)
-	for _, r := range order(rowsOf(level), max(body, 1), 0) {
+	body := bodySize(t.words)
+	for _, r := range order(level, max(body, 1), 0) {
 		if r.table != nil {
 			out.Blocks = append(out.Blocks, r.table.block(body))
 			continue
@@ -31,17 +32,54 @@ func (p *page) compose(t *layer) *document.Page {
 			out.Blocks = append(out.Blocks, blockOf(rows, body))
 		}
 	}
-	for _, w := range turned {
-		r := rowOf([]word{w})
-		out.Blocks = append(out.Blocks, document.Block{Kind: document.Paragraph, Box: w.box(), Confidence: 1, Text: w.text, Lines: []document.Line{r.line()}})
-	}
+	out.Blocks = append(out.Blocks, p.turned(turned)...)
 	p.running(out.Blocks, body)
 	levels(out.Blocks, body)
 	return out
 }
 
-// paragraphs cuts the rows of a column where one paragraph ends and the next begins.
+// turned puts words that do not run from left to right into blocks behind the others, in the order of the file. At the edge of the page
+// they are marks of the printer.
+func (p *page) turned(words []word) []document.Block {
+	var out []document.Block
+	for from, i := 0, 1; i <= len(words); i++ {
+		if i < len(words) {
+			if a, b := words[i-1], words[i]; min(a.x1, b.x1)-max(a.x0, b.x0) > 0.5*min(a.width(), b.width()) {
+				continue
+			}
+		}
+		r := rowOf(words[from:i])
+		l := r.line()
+		texts := make([]string, len(l.Words))
+		for j, w := range l.Words {
+			texts[j] = w.Text
+		}
+		l.Text = strings.Join(texts, " ")
+		b := document.Block{Kind: document.Paragraph, Box: r.box(), Confidence: 1, Text: l.Text, Lines: []document.Line{l}}
+		if r.x1 < 0.07*p.width || r.x0 > 0.93*p.width {
+			b.Kind = document.Footer
+		}
+		out = append(out, b)
+		from = i
+	}
+	return out
+}
+
+// paragraphs cuts the rows of a column where one paragraph ends and the next begins: where the page shows it, and then where a line
+// ends although the next word would have fitted.
 func paragraphs(rows []row) [][]row {
+	var out [][]row
+	for _, group := range cutRows(rows, breaks) {
+		out = append(out, cutRows(group, stopped)...)
+	}
+	return out
+}
+
+const receipt = 26 // ems: some 44 letters of one width
+
+// cutRows cuts rows wherever at reports that row i begins something new. at also gets the row at which the part before it began and the
+// extent of all rows.
+func cutRows(rows []row, at func(rows []row, start, i int, column rect) bool) [][]row {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -52,12 +90,24 @@ func paragraphs(rows []row) [][]row {
 	var out [][]row
 	start := 0
 	for i := 1; i <= len(rows); i++ {
-		if i == len(rows) || breaks(rows, start, i, column) {
+		if i == len(rows) || at(rows, start, i, column) {
 			out = append(out, rows[start:i])
 			start = i
 		}
 	}
 	return out
+}
+
+// stopped reports whether the line above row i ends early enough for the next word. Centred lines do that anyway. On a strip as narrow as a
+// receipt, in letters of one width, every line stands for itself.
+func stopped(rows []row, _, i int, column rect) bool {
+	above, r := rows[i-1], rows[i]
+	em := max(above.size(), r.size(), 1)
+	if mono := func(w word) bool { return w.mono }; column.width() < receipt*em && above.all(mono) && r.all(mono) {
+		return true
+	}
+	centred := math.Abs(above.x0+above.x1-r.x0-r.x1) < em && math.Abs(above.x0-r.x0) > 0.5*em
+	return !centred && above.x1+0.3*em+r.words[0].width() < column.x1-1.5*em
 }
 
 // breaks reports whether row i begins a new paragraph after the one that began at row start.
@@ -88,10 +138,10 @@ func breaks(rows []row, start, i int, column rect) bool {
 	switch indent := r.x0 - above.x0; {
 	case indent > 0.8*em && !(listed && i-1 == start): // an indented first line
 		return indent < 8*em || above.x1 < column.x1-0.25*column.width()
-	case indent < -0.8*em && listed && r.x0 <= first.x0+0.3*em: // back from a list item
+	case indent < -0.8*em && listed && r.x0 <= first.x0+0.3*em && ends(above.text()): // back from a list item
 		return true
 	}
-	return above.x1 < column.x1-0.3*column.width() && ends(above.text()) // the line above stopped early
+	return false
 }
 
 // ends reports whether a line closes a sentence.
@@ -102,7 +152,7 @@ func ends(s string) bool {
 
 var (
 	bullets = regexp.MustCompile(`^([•◦▪■●○‣⁃∙·*–—-]|[\x{F0B7}])\s+\S`)
-	numbers = regexp.MustCompile(`^(\(?(\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)])\s+\S`)
+	numbers = regexp.MustCompile(`^(\d{1,3}[.)]|\(\d{1,2}\)|\(?([a-zA-Z]|[ivxIVX]{1,5})[.)])\s+\S`)
 )
 
 // marker returns the bullet or number that a list item begins with, or nothing.
@@ -194,36 +244,37 @@ func wide(r rune) bool {
 	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana) || r >= 0x3000 && r <= 0x303f || r >= 0xff00 && r <= 0xffef
 }
 
-// running marks the lines at the very top and bottom of a page that are repeated on others: page numbers, titles of the book.
+// running marks the lines at the very top and bottom of a page that are repeated on others: page numbers, titles of the book. A large
+// line at the top is one only where it has a page number at an end.
 func (p *page) running(blocks []document.Block, body float64) {
 	for i := range blocks {
 		b := &blocks[i]
-		if len(b.Lines) != 1 || utf8.RuneCountInString(b.Text) > 120 || b.Kind == document.Heading && b.Level < 3 {
+		if n := len(b.Lines); n == 0 || n > 3 || utf8.RuneCountInString(b.Text) > 200 || p.closeTo(blocks, i, body) {
 			continue
 		}
-		above, below := p.alone(blocks, i)
+		title := b.Kind == document.Heading && b.Level < 3 && !numbered.MatchString(b.Text)
+		above, below := alone(blocks, i)
 		switch {
-		case b.Box[3] < 0.09*p.height && above && !p.closeTo(blocks, i, body):
+		case b.Box[3] < 0.09*p.height && above && !title && len(b.Lines) == 1:
 			b.Kind, b.Level = document.Header, 0
-		case b.Box[1] > 0.91*p.height && below && !p.closeTo(blocks, i, body):
+		case b.Box[1] > 0.91*p.height && below && !title:
 			b.Kind, b.Level = document.Footer, 0
 		}
 	}
 }
 
+// numbered is a line with a number at an end.
+var numbered = regexp.MustCompile(`^\d{1,6}\b|^(?i:page)\s+\S*\d|\d{1,6}$`)
+
 // alone reports whether nothing lies above and whether nothing lies below block i.
-func (p *page) alone(blocks []document.Block, i int) (above, below bool) {
+func alone(blocks []document.Block, i int) (above, below bool) {
 	above, below = true, true
 	for j := range blocks {
 		if j == i {
 			continue
 		}
-		if blocks[j].Box[3] <= blocks[i].Box[1] {
-			above = false
-		}
-		if blocks[j].Box[1] >= blocks[i].Box[3] {
-			below = false
-		}
+		above = above && blocks[j].Box[3] > blocks[i].Box[1]
+		below = below && (blocks[j].Box[1] < blocks[i].Box[3] || blocks[j].Kind == document.Footer)
 	}
 	return above, below
 }

@@ -2,6 +2,7 @@ package pdf
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 )
 
@@ -14,41 +15,46 @@ type region struct {
 // maxCuts bounds how deep regions are cut; a page that needs more is noise.
 const maxCuts = 12
 
-// order cuts the rows of a region at its gutters, so that columns are read one after another and tables stay together. A gutter is a
+// order cuts the words of a region at its gutters, so that columns are read one after another and tables stay together. A gutter is a
 // band without text that runs through several rows with text on both sides.
-func order(rows []row, em float64, depth int) []region {
-	if len(rows) == 0 {
+func order(words []word, em float64, depth int) []region {
+	if len(words) == 0 {
 		return nil
 	}
-	if depth < maxCuts {
-		if g, ok := findGrid(rows, em); ok {
-			out := order(rows[:g.from], em, depth+1)
-			out = append(out, region{table: &g})
-			return append(out, order(rows[g.to:], em, depth+1)...)
-		}
-		if g, ok := widestGutter(rows, em); ok {
-			left, right := split(rows[g.from:g.to], (g.x0+g.x1)/2)
-			out := order(rows[:g.from], em, depth+1)
-			out = append(out, order(left, em, depth+1)...)
-			out = append(out, order(right, em, depth+1)...)
-			return append(out, order(rows[g.to:], em, depth+1)...)
-		}
+	rows := rowsOf(words)
+	if depth == maxCuts {
+		return []region{{rows: rows}}
+	}
+	if g, ok := findGrid(rows, em); ok {
+		out := order(wordsOf(rows[:g.from]), em, depth+1)
+		out = append(out, region{table: &g})
+		return append(out, order(wordsOf(rows[g.to:]), em, depth+1)...)
+	}
+	if g, ok := widestGutter(rows, em); ok {
+		left, right := split(wordsOf(rows[g.from:g.to]), (g.x0+g.x1)/2)
+		out := order(wordsOf(rows[:g.from]), em, depth+1)
+		out = append(out, order(left, em, depth+1)...)
+		out = append(out, order(right, em, depth+1)...)
+		return append(out, order(wordsOf(rows[g.to:]), em, depth+1)...)
 	}
 	return []region{{rows: rows}}
 }
 
-// split deals the words of rows to the two sides of a gutter.
-func split(rows []row, x float64) (left, right []row) {
+func wordsOf(rows []row) []word {
+	var out []word
 	for _, r := range rows {
-		i := 0
-		for i < len(r.words) && r.words[i].x0 < x {
-			i++
-		}
-		if i > 0 {
-			left = append(left, rowOf(r.words[:i]))
-		}
-		if i < len(r.words) {
-			right = append(right, rowOf(r.words[i:]))
+		out = append(out, r.words...)
+	}
+	return out
+}
+
+// split deals words to the two sides of a gutter.
+func split(words []word, x float64) (left, right []word) {
+	for _, w := range words {
+		if w.x0 < x {
+			left = append(left, w)
+		} else {
+			right = append(right, w)
 		}
 	}
 	return left, right
@@ -63,20 +69,26 @@ type gutter struct {
 }
 
 // gap is a stretch of a row without text; the outermost ones have no end.
-type gap struct{ x0, x1 float64 }
+type gap struct {
+	x0, x1 float64
+	label  bool // to its left stands no more than the number or bullet of what is to its right
+}
 
 func gapsOf(r row, least float64) []gap {
 	const far = 1e9
-	out := []gap{{-far, r.words[0].x0}}
+	out := []gap{{x0: -far, x1: r.words[0].x0}}
 	end := r.words[0].x1
-	for _, w := range r.words[1:] {
+	for i, w := range r.words[1:] {
 		if w.x0-end >= least {
-			out = append(out, gap{end, w.x0})
+			out = append(out, gap{end, w.x0, label.MatchString(r.words[i].text)})
 		}
 		end = max(end, w.x1)
 	}
-	return append(out, gap{end, far})
+	return append(out, gap{x0: end, x1: far})
 }
+
+// label is a word that only numbers or marks what follows it.
+var label = regexp.MustCompile(`^(\(?(\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|[•◦▪■●○‣⁃∙·*–—-])$`)
 
 const (
 	gutterWidth = 0.7 // least width, in ems
@@ -106,7 +118,7 @@ func gutters(rows []row, em float64, rowsBoth int) []gutter {
 				}
 				n := g
 				n.x0, n.x1 = x0, x1
-				if s.x0 > -1e8 && s.x1 < 1e8 {
+				if s.x0 > -1e8 && s.x1 < 1e8 && !s.label {
 					n.both, n.last = n.both+1, i
 				}
 				kept = true
@@ -117,7 +129,7 @@ func gutters(rows []row, em float64, rowsBoth int) []gutter {
 			}
 		}
 		for _, s := range gaps[1 : len(gaps)-1] {
-			if !slices.ContainsFunc(next, func(g gutter) bool { return g.x0 <= s.x0+0.01 && g.x1 >= s.x1-0.01 }) {
+			if !s.label && !slices.ContainsFunc(next, func(g gutter) bool { return g.x0 <= s.x0+0.01 && g.x1 >= s.x1-0.01 }) {
 				next = append(next, gutter{x0: s.x0, x1: s.x1, from: i, both: 1, last: i})
 			}
 		}
@@ -148,5 +160,18 @@ func widestGutter(rows []row, em float64) (gutter, bool) {
 		}
 		return cmp.Compare(b.x0, a.x0)
 	})
+	// A column may begin higher and end lower than its neighbour: rows on one side only belong to it too, up to a wide gap.
+	for best.from > 0 && beside(rows, best, best.from-1, best.from, em) {
+		best.from--
+	}
+	for best.to < len(rows) && beside(rows, best, best.to, best.to-1, em) {
+		best.to++
+	}
 	return best, true
+}
+
+// beside reports whether row i keeps clear of the gutter and lies close to row j.
+func beside(rows []row, g gutter, i, j int, em float64) bool {
+	gap := max(rows[i].y0-rows[j].y1, rows[j].y0-rows[i].y1)
+	return gap < em && !slices.ContainsFunc(rows[i].words, func(w word) bool { return w.x0 < g.x1 && w.x1 > g.x0 })
 }

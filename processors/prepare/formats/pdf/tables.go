@@ -21,22 +21,96 @@ func findGrid(rows []row, em float64) (grid, bool) {
 	const leastRows = 3
 	all := gutters(rows, em, leastRows)
 	slices.SortStableFunc(all, func(a, b gutter) int { return cmp.Compare(b.both, a.both) })
+	var prose []gutter
 	for _, seed := range all {
+		if slices.ContainsFunc(prose, seed.within) {
+			continue // a part of columns of running text, however short its lines
+		}
 		g := grid{from: seed.from, to: seed.last + 1}
-		for _, o := range all {
-			// A gutter belongs to the table where it runs through most of the rows that the seed runs through.
+		g.rows = rows[g.from:g.to]
+		g.edges = edgesOf(g.rows, em)
+		for _, o := range all { // a column that is nearly empty shows only by the bands beside it
 			inside := min(o.last+1, g.to) - max(o.from, g.from)
 			if 10*inside >= 8*(g.to-g.from) && !g.crosses(o) {
 				g.edges = append(g.edges, (o.x0+o.x1)/2)
+				slices.Sort(g.edges)
 			}
 		}
-		slices.Sort(g.edges)
-		g.rows = rows[g.from:g.to]
-		if g.isTable(em) {
+		g.dropThin()
+		if len(g.edges) > 0 && g.isTable(em) {
 			return g, true
+		}
+		if prose = append(prose, seed); len(prose) > maxSeeds {
+			break
 		}
 	}
 	return grid{}, false
+}
+
+// maxSeeds bounds how many bands are tried as tables in one region.
+const maxSeeds = 40
+
+// edgesOf finds where columns part: between two stretches that pieces of several rows cover. Rows in one piece may lie across, and a few
+// of the others.
+func edgesOf(rows []row, em float64) []float64 {
+	type step struct {
+		x     float64
+		cover int
+	}
+	var steps []step
+	several := 0
+	for _, r := range rows {
+		gaps := gapsOf(r, gutterWidth*em)
+		if len(gaps) < 3 {
+			continue
+		}
+		several++
+		for i := range len(gaps) - 1 {
+			steps = append(steps, step{gaps[i].x1, 1}, step{gaps[i+1].x0, -1})
+		}
+	}
+	slices.SortFunc(steps, func(a, b step) int { return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(b.cover, a.cover)) })
+	few := several / 12
+	var edges []float64
+	cover, since, begun := 0, 0.0, false
+	for _, s := range steps {
+		before := cover
+		cover += s.cover
+		switch {
+		case before > few && cover <= few:
+			since = s.x
+		case before <= few && cover > few:
+			if begun && s.x-since >= 0.25*em {
+				edges = append(edges, (since+s.x)/2)
+			}
+			begun = true
+		}
+	}
+	return edges
+}
+
+// within reports whether the gutter is a part of a longer one.
+func (g gutter) within(o gutter) bool {
+	return g.from >= o.from && g.to <= o.to && g.x0 < o.x1 && o.x0 < g.x1
+}
+
+// dropThin takes away edges until every column has a cell in two rows.
+func (g *grid) dropThin() {
+	for i := 0; i <= len(g.edges) && len(g.edges) > 0; {
+		n := 0
+		for _, r := range g.rows {
+			if len(g.cells(r)[i]) > 0 {
+				n++
+			}
+		}
+		if n >= 2 {
+			i++
+			continue
+		}
+		at := max(0, i-1)
+		g.edges = slices.Delete(g.edges, at, at+1)
+		i = at
+	}
 }
 
 // crosses reports whether the grid has an edge in the gutter already.
@@ -70,7 +144,7 @@ func (g grid) isTable(em float64) bool {
 	if len(g.edges) == 1 {
 		return perCell <= 3.5 && fill < 0.5
 	}
-	return perCell <= 5 && fill < 0.8 || perCell <= 2.5
+	return perCell <= 4 && fill < 0.7 || perCell <= 2.5
 }
 
 // columnWidth is the width of the widest piece in a column.
@@ -94,7 +168,28 @@ func (g grid) cells(r row) [][]word {
 	return out
 }
 
-// block turns the grid into a table. A row without a first cell that lies close below another continues it: a cell of several lines.
+func filled(cells [][]word) int {
+	n := 0
+	for _, c := range cells {
+		if len(c) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// spans returns the columns that a row in one piece lies across, or false for any other row.
+func (g grid) spans(r row, em float64) (first, last int, ok bool) {
+	if len(gapsOf(r, gutterWidth*em)) > 2 {
+		return 0, 0, false
+	}
+	first, _ = slices.BinarySearch(g.edges, r.x0+0.1*em)
+	last, _ = slices.BinarySearch(g.edges, r.x1-0.1*em)
+	return first, last, last > first
+}
+
+// block turns the grid into a table. A row of one cell, not the first, that lies close below another continues it: a cell of several
+// lines.
 func (g grid) block(em float64) document.Block {
 	t := &document.Table{Columns: len(g.edges) + 1}
 	box := g.rows[0].rect
@@ -102,11 +197,15 @@ func (g grid) block(em float64) document.Block {
 	for n, r := range g.rows {
 		box = box.union(r.rect)
 		cells := g.cells(r)
-		joined := n > 0 && len(cells[0]) == 0 && r.y0-g.rows[n-1].y1 < 0.35*em
+		joined := n > 0 && len(cells[0]) == 0 && filled(cells) == 1 && r.y0-g.rows[n-1].y1 < 0.35*em
 		if !joined {
 			at = append(at, make([]*document.Cell, t.Columns))
 		}
 		line := at[len(at)-1]
+		if first, last, ok := g.spans(r, em); ok && !joined {
+			line[first] = &document.Cell{Row: len(at) - 1, Column: first, ColumnSpan: last - first + 1, Text: r.text(), Box: r.box(), Confidence: 1}
+			continue
+		}
 		for i, c := range cells {
 			if len(c) == 0 {
 				continue
