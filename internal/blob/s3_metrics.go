@@ -47,9 +47,12 @@ func (m *metrics) observe(op string, begun time.Time, err *error) {
 }
 
 func outcome(err error) string {
+	var f *fault.Error
 	switch {
 	case err == nil:
 		return "ok"
+	case errors.As(err, &f):
+		return f.Kind.String()
 	case errors.Is(err, ErrNotFound):
 		return "not_found"
 	case errors.Is(err, ErrExists):
@@ -57,5 +60,5 @@ func outcome(err error) string {
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return "cancelled"
 	}
-	return fault.KindOf(err).String()
+	return fault.Unknown.String()
 }
