@@ -187,14 +187,17 @@ func (c *child) unreported() time.Duration {
 	return max(0, c.state.UserTime()+c.state.SystemTime()-c.reported)
 }
 
-// tail passes a child's standard error to the log, line by line, and remembers the end of it.
+// tail passes a child's standard error to the log, line by line, and remembers what was said since the last call began: the first lines,
+// where a crash names itself, and the last ones.
 type tail struct {
-	mu    sync.Mutex
-	lines []string
+	mu      sync.Mutex
+	first   []string
+	last    []string
+	skipped int
 }
 
 const (
-	tailLines = 40
+	tailLines = 12 // of each end
 	lineBytes = 4 << 10
 )
 
@@ -203,12 +206,7 @@ func (t *tail) copy(r io.Reader, log *slog.Logger) {
 	for {
 		line, err := lines.ReadSlice('\n') // a longer line arrives in pieces: memory stays bounded
 		if s := strings.TrimRight(string(line), "\r\n"); s != "" {
-			t.mu.Lock()
-			if len(t.lines) == tailLines {
-				t.lines = t.lines[:copy(t.lines, t.lines[1:])]
-			}
-			t.lines = append(t.lines, s)
-			t.mu.Unlock()
+			t.add(s)
 			log.Warn("engine: " + s)
 		}
 		if err != nil && err != bufio.ErrBufferFull {
@@ -217,8 +215,33 @@ func (t *tail) copy(r io.Reader, log *slog.Logger) {
 	}
 }
 
+func (t *tail) add(s string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.first) < tailLines {
+		t.first = append(t.first, s)
+		return
+	}
+	if len(t.last) == tailLines {
+		t.last = t.last[:copy(t.last, t.last[1:])]
+		t.skipped++
+	}
+	t.last = append(t.last, s)
+}
+
+// begin forgets what was said before.
+func (t *tail) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.first, t.last, t.skipped = nil, nil, 0
+}
+
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return strings.Join(t.lines, "\n")
+	lines := append([]string{}, t.first...)
+	if t.skipped > 0 {
+		lines = append(lines, fmt.Sprintf("… %d lines …", t.skipped))
+	}
+	return strings.Join(append(lines, t.last...), "\n")
 }

@@ -94,6 +94,7 @@ func (s *Slot) exchange(ctx context.Context, method string, b *buffers) (answer,
 	s.generation = s.seat.generation
 	deadline := s.deadline(ctx, start)
 	c.calls++
+	c.tail.begin()
 	type outcome struct {
 		a   answer
 		err error

@@ -65,8 +65,12 @@ func open(models *engine.Models) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewReader(Models{Detection: det, Recognition: rec, Orientation: turn, Dictionary: dictionary,
-		Name: "ppocrv6-" + models.Set().Recognition}), nil
+	set := models.Set()
+	m := Models{Detection: det, Recognition: rec, Orientation: turn, Dictionary: dictionary, Name: "ppocrv6-" + set.Recognition}
+	if set.Device == engine.CUDA {
+		m.Together = 16 << 10
+	}
+	return NewReader(m), nil
 }
 
 // count says how many lines and words a page has; a row of a table is a line.

