@@ -53,7 +53,7 @@ var rooms = map[string][]string{
 	"ops":                {"schemas", "internal/topology", "internal/stream"},
 	"ops/sample":         {},
 	"cmd/docstream":      {"schemas", "internal", "producers", "processors", "sinks", "gateway", "ops"},
-	"e2e":                {},
+	"internal/e2e":       {},
 }
 
 // vague names say nothing about what is inside.

@@ -58,31 +58,28 @@ func (s *sinkRunner) run(ctx context.Context) error {
 	}
 }
 
-// collect polls until a batch is full or has lingered.
+// collect waits for a first record, then polls until the batch is full or has lingered.
 func (s *sinkRunner) collect(ctx context.Context, cl *kgo.Client) ([]*kgo.Record, error) {
 	var records []*kgo.Record
-	deadline, cancel := ctx, context.CancelFunc(func() {})
-	defer func() { cancel() }()
-	for len(records) < s.h.cfg.SinkBatch {
-		f := cl.PollRecords(deadline, s.h.cfg.SinkBatch-len(records))
+	for len(records) == 0 {
+		f := cl.PollRecords(ctx, s.h.cfg.SinkBatch)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if got := f.Records(); len(got) > 0 {
-			if len(records) == 0 {
-				deadline, cancel = context.WithTimeout(ctx, s.h.cfg.SinkLinger)
-			}
-			records = append(records, got...)
-		} else if deadline.Err() != nil {
-			return records, nil
-		} else if err := f.Err(); err != nil {
+		records = f.Records()
+		if err := f.Err(); err != nil && len(records) == 0 {
 			s.h.log.Warn("a sink cannot read now", "stage", s.spec.Name, "topic", s.topic.Name, "error", err)
 			if !sleep(ctx, time.Second) {
 				return nil, ctx.Err()
 			}
 		}
 	}
-	return records, nil
+	linger, cancel := context.WithTimeout(ctx, s.h.cfg.SinkLinger)
+	defer cancel()
+	for len(records) < s.h.cfg.SinkBatch && linger.Err() == nil {
+		records = append(records, cl.PollRecords(linger, s.h.cfg.SinkBatch-len(records)).Records()...)
+	}
+	return records, ctx.Err()
 }
 
 // all writes the records, one batch a partition.
