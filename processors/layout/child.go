@@ -24,8 +24,12 @@ type Result struct {
 	Regions []schemas.LaidRegion
 }
 
-// Register gives the child its handler. model is asked for at the first page, so that a child that never lays out loads nothing.
-func Register(m *engine.Mux, model func() (*engine.Model, error)) {
+// Source loads a model when it is first needed.
+type Source = func() (*engine.Model, error)
+
+// Register gives the child its handler. The models are asked for at the first page, so that a child that never lays out loads nothing.
+// With an orientation model a page that lies on its side is looked at upright.
+func Register(m *engine.Mux, model Source, orientation ...Source) {
 	var f *Finder
 	engine.Handle(m, Method, func(_ context.Context, req Request) (Result, error) {
 		if f == nil {
@@ -33,7 +37,15 @@ func Register(m *engine.Mux, model func() (*engine.Model, error)) {
 			if err != nil {
 				return Result{}, err
 			}
-			f = NewFinder(l, l.Metadata("character"))
+			fresh := NewFinder(l, l.Metadata("character"))
+			for _, open := range orientation {
+				o, err := open()
+				if err != nil {
+					return Result{}, err
+				}
+				fresh.Orient(o)
+			}
+			f = fresh
 		}
 		im, err := raster.Decode(req.Image, req.MaxPixels)
 		if errors.Is(err, raster.ErrTooLarge) {

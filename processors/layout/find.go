@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"docstream/internal/engine"
+	"docstream/internal/engine/compass"
 	"docstream/internal/engine/raster"
 	"docstream/internal/engine/reading"
 	"docstream/schemas"
@@ -28,6 +29,7 @@ type Model interface {
 // Finder finds regions with one model. It keeps its buffers and is for one goroutine at a time.
 type Finder struct {
 	model   Model
+	compass *compass.Compass // nil: pages are looked at as they lie
 	classes []string
 	norm    *raster.Norm
 	resizer raster.Resizer
@@ -46,8 +48,42 @@ func NewFinder(m Model, classes string) *Finder {
 	}
 }
 
-// Find returns the regions in reading order, in pixels of the image.
+// Orient makes the finder look at turned pages upright.
+func (f *Finder) Orient(m Model) { f.compass = compass.New(m) }
+
+// Find returns the regions in reading order, in pixels of the image as it lies, whichever way it was looked at.
 func (f *Finder) Find(im *raster.Image) ([]schemas.LaidRegion, error) {
+	if f.compass == nil {
+		return f.find(im)
+	}
+	degrees, sure, err := f.compass.Ask(im)
+	if err != nil {
+		return nil, err
+	}
+	if degrees == 0 || sure < compass.Sure {
+		return f.find(im)
+	}
+	regions, err := f.find(im.Turn(degrees))
+	for i := range regions {
+		turnBack(&regions[i], degrees, float64(im.W), float64(im.H))
+	}
+	return regions, err
+}
+
+// turnBack maps a region of the turned image onto the w by h image it was turned from.
+func turnBack(r *schemas.LaidRegion, degrees int, w, h float64) {
+	switch degrees {
+	case 90:
+		r.X0, r.Y0, r.X1, r.Y1 = r.Y0, h-r.X1, r.Y1, h-r.X0
+	case 180:
+		r.X0, r.Y0, r.X1, r.Y1 = w-r.X1, h-r.Y1, w-r.X0, h-r.Y0
+	case 270:
+		r.X0, r.Y0, r.X1, r.Y1 = w-r.Y1, r.X0, w-r.Y0, r.X1
+	}
+	r.X0, r.Y0, r.X1, r.Y1 = tenth(r.X0), tenth(r.Y0), tenth(r.X1), tenth(r.Y1)
+}
+
+func (f *Finder) find(im *raster.Image) ([]schemas.LaidRegion, error) {
 	f.resizer.Resize(&f.small, im, inputWidth, inputHeight)
 	f.norm.Fill(f.input, &f.small, inputWidth, inputHeight)
 	var found []candidate

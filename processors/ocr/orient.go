@@ -2,63 +2,16 @@ package ocr
 
 import (
 	"cmp"
-	"fmt"
-	"math"
 	"slices"
 
-	"docstream/internal/engine"
+	"docstream/internal/engine/compass"
 	"docstream/internal/engine/raster"
 )
 
-// Settings of the page orientation.
 const (
-	compassShort = 256 // pixels the shorter side is scaled to
-	compassSide  = 224 // pixels of the square cut from the middle
-	compassSure  = 0.9 // probability from which a turn is considered
-	turnSample   = 12  // lines read both ways before a page is turned
-	turnGain     = 0.05
+	turnSample = 12   // lines read both ways before a page is turned
+	turnGain   = 0.05 // how much better they must read: a wrong turn loses everything on the page
 )
-
-// compass guesses by how much a page is turned.
-type compass struct {
-	model   Model
-	norm    *raster.Norm
-	resizer raster.Resizer
-	small   raster.Image
-	square  raster.Image
-	input   []float32
-}
-
-func newCompass(m Model) *compass {
-	return &compass{
-		model: m, input: make([]float32, 3*compassSide*compassSide),
-		norm: raster.NewNorm([3]float32{.485, .456, .406}, [3]float32{.229, .224, .225}),
-	}
-}
-
-// ask returns by how many degrees clockwise the image must be turned to be upright, and how sure that is.
-func (c *compass) ask(im *raster.Image) (int, float64, error) {
-	ratio := compassShort / float64(min(im.W, im.H))
-	w := max(compassSide, int(math.Round(float64(im.W)*ratio)))
-	h := max(compassSide, int(math.Round(float64(im.H)*ratio)))
-	c.resizer.Resize(&c.small, im, w, h)
-	x, y := float64((w-compassSide)/2), float64((h-compassSide)/2)
-	raster.Warp(&c.square, &c.small, compassSide, compassSide, raster.Affine{X0: x, XX: 1, Y0: y, YY: 1})
-	c.norm.Fill(c.input, &c.square, compassSide, compassSide)
-	class, sure := 0, 0.0
-	err := c.model.Run([]int64{1, 3, compassSide, compassSide}, c.input, func(out []engine.Tensor) error {
-		if len(out) != 1 || len(out[0].Float) != 4 {
-			return fmt.Errorf("the orientation model has no four classes")
-		}
-		for i, p := range out[0].Float {
-			if float64(p) > sure {
-				class, sure = i, float64(p)
-			}
-		}
-		return nil
-	})
-	return (360 - 90*class) % 360, sure, err // the classes 0, 90, 180, 270 say how the page is turned clockwise
-}
 
 // upright returns the image as it should be read, the lines on it, and by how many degrees clockwise it was turned. The model's word
 // alone turns no page: a sample of lines must also read better that way, because a wrong turn loses everything on the page.
@@ -67,8 +20,8 @@ func (r *Reader) upright(im *raster.Image) (*raster.Image, []quad, int, error) {
 	if err != nil || r.compass == nil {
 		return im, quads, 0, err
 	}
-	degrees, sure, err := r.compass.ask(im)
-	if err != nil || degrees == 0 || sure < compassSure {
+	degrees, sure, err := r.compass.Ask(im)
+	if err != nil || degrees == 0 || sure < compass.Sure {
 		return im, quads, 0, err
 	}
 	turned := im.Turn(degrees)
@@ -84,7 +37,11 @@ func (r *Reader) upright(im *raster.Image) (*raster.Image, []quad, int, error) {
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	if after < before+turnGain {
+	gain := turnGain
+	if mostlyTall(quads) && !mostlyTall(turnedQuads) {
+		gain = -turnGain // lines that stand on end are read as well, but nobody writes a page of them: not reading worse is enough
+	}
+	if after < before+gain {
 		return im, quads, 0, nil
 	}
 	return turned, turnedQuads, degrees, nil
@@ -104,4 +61,15 @@ func (r *Reader) sample(im *raster.Image, quads []quad) (float64, error) {
 		sum += s.score
 	}
 	return sum / float64(len(read)), nil
+}
+
+// mostlyTall reports whether most lines stand on end.
+func mostlyTall(quads []quad) bool {
+	n := 0
+	for _, q := range quads {
+		if q.height() >= 1.5*q.width() {
+			n++
+		}
+	}
+	return 2*n > len(quads)
 }

@@ -2,6 +2,7 @@ package ocr
 
 import (
 	"docstream/internal/engine"
+	"docstream/internal/engine/compass"
 	"docstream/internal/engine/raster"
 )
 
@@ -29,7 +30,7 @@ type Models struct {
 type Reader struct {
 	detector   *detector
 	recogniser *recogniser
-	compass    *compass
+	compass    *compass.Compass
 	name       string
 }
 
@@ -37,7 +38,7 @@ type Reader struct {
 func NewReader(m Models) *Reader {
 	r := &Reader{detector: newDetector(m.Detection), recogniser: newRecogniser(m.Recognition, m.Dictionary, m.Together), name: m.Name}
 	if m.Orientation != nil {
-		r.compass = newCompass(m.Orientation)
+		r.compass = compass.New(m.Orientation)
 	}
 	return r
 }
