@@ -108,14 +108,15 @@ func (w *work) page(ctx context.Context, n int, opening engine.Usage) (schemas.E
 	return w.pagePrepared(n, img, costs(usage)), nil, nil
 }
 
-// giveUp reports whether an error is the page's alone: one of the document always is, one nobody can place is on the last attempt.
+// giveUp reports whether an error is the page's alone: one of the document always is, unless the page is the whole document, which is then
+// refused; one nobody can place is on the last attempt.
 func (w *work) giveUp(ctx context.Context, err error) (*fault.Error, bool) {
 	f := fault.Of(err)
 	switch {
 	case ctx.Err() != nil:
 		return nil, false
 	case f.Kind == fault.Permanent:
-		return f, true
+		return f, w.opened.Pages > 1
 	case f.Kind == fault.Unknown:
 		return f, w.delivery.Attempt >= w.config.LastAttempt
 	}

@@ -40,7 +40,7 @@ func mediaType(f *os.File, size int64, declared string) (string, error) {
 		return "", fault.Document(schemas.DocumentEncrypted, "%s", schemas.Codes[schemas.DocumentEncrypted].Meaning)
 	}
 	found := mimetype.Detect(head)
-	plain := false
+	plain := found.Is(pdf.MediaType) // the mark further in: a text may speak of it
 	for m := found; m != nil; m = m.Parent() {
 		plain = plain || m.Is(text.Plain)
 	}
