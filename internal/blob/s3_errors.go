@@ -28,12 +28,20 @@ func (s *S3) fail(ctx context.Context, op, key string, err error) error {
 	switch {
 	case code == "NoSuchKey" || code == "NotFound" && key != "":
 		return fmt.Errorf("%w: %s", ErrNotFound, key)
-	case s.foreign && slices.Contains([]string{"NoSuchBucket", "AccessDenied", "Forbidden", "NotFound"}, code):
+	case s.foreign && refusedByOwner(statusOf(err), code):
 		return fault.Document(schemas.SourceMissing, "The source bucket cannot be read.").Because(cause)
 	case slices.Contains([]string{"InvalidRange", "KeyTooLongError", "EntityTooLarge"}, code):
 		return fault.Puzzle(schemas.Internal, "%s", schemas.Codes[schemas.Internal].Meaning).Because(cause) // waiting would not help
 	}
 	return fault.World(schemas.ServiceUnavailable, "The object store does not answer; try again.").Because(cause)
+}
+
+// refusedByOwner says that a foreign bucket is missing, closed to us or in another region, and not that our own credentials, our clock or
+// the server's load are at fault.
+func refusedByOwner(status int, code string) bool {
+	return status >= 300 && status < 500 && status != 408 && status != 429 && !slices.Contains([]string{
+		"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RequestTimeTooSkewed", "RequestTimeout",
+		"SlowDown"}, code)
 }
 
 // settle is fail for a write that may have been refused because the object exists: 412, or 409 where two such writes met and S3 leaves

@@ -20,6 +20,8 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"docstream/internal/blob"
@@ -28,7 +30,7 @@ import (
 	"docstream/schemas"
 )
 
-func open(t *testing.T, cfg blob.Config) *blob.S3 {
+func open(t testing.TB, cfg blob.Config) *blob.S3 {
 	t.Helper()
 	s, err := blob.Open(cfg, nil)
 	if err != nil {
@@ -205,6 +207,8 @@ func TestS3WritesOnce(t *testing.T) {
 func TestAnUploadThatFailsLeavesNothing(t *testing.T) {
 	cfg := testenv.S3(t)
 	s := open(t, cfg)
+	raw := s3.New(s3.Options{BaseEndpoint: &cfg.Endpoint, Region: cfg.Region, UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(cfg.AccessKey, cfg.SecretKey, "")})
 	broken := errors.New("the client has gone")
 	for name, size := range map[string]int64{"in the first part": 10, "in the second part": cfg.PartBytes + 1, "in the third part": 2*cfg.PartBytes + 1} {
 		for why, cut := range map[string]error{"broken": broken, "cut off": io.ErrUnexpectedEOF} {
@@ -216,6 +220,10 @@ func TestAnUploadThatFailsLeavesNothing(t *testing.T) {
 				}
 				if _, err := s.Head(t.Context(), key); !errors.Is(err, blob.ErrNotFound) {
 					t.Errorf("head: %v", err)
+				}
+				left, err := raw.ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &cfg.Bucket})
+				if err != nil || len(left.Uploads) > 0 {
+					t.Errorf("unfinished uploads: %v, %v", left.Uploads, err)
 				}
 			})
 		}
@@ -274,6 +282,36 @@ func TestAForeignBucketThatIsMissingIsTheDocumentsFault(t *testing.T) {
 	_, _, err := s.In("not-there").Get(t.Context(), "here", 0, 0)
 	if f := fault.Of(err); f.Kind != fault.Permanent || f.Code != schemas.SourceMissing {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestAForeignBucketIsJudgedByWhatItsServerSays(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		code   string
+		want   fault.Kind
+	}{
+		{403, "AccessDenied", fault.Permanent}, {404, "NoSuchBucket", fault.Permanent}, {301, "PermanentRedirect", fault.Permanent},
+		{400, "AuthorizationHeaderMalformed", fault.Permanent},
+		{403, "InvalidAccessKeyId", fault.Unavailable}, {403, "RequestTimeTooSkewed", fault.Unavailable}, {503, "SlowDown", fault.Unavailable},
+		{500, "InternalError", fault.Unavailable},
+	} {
+		t.Run(c.code, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(c.status)
+				fmt.Fprintf(w, "<Error><Code>%s</Code><Message>no</Message></Error>", c.code)
+			}))
+			defer server.Close()
+			cfg := blob.DefaultConfig()
+			cfg.Endpoint, cfg.AccessKey, cfg.SecretKey, cfg.Attempts = server.URL, "a", "b", 1
+			s := open(t, cfg)
+			if _, _, err := s.In("theirs").Get(t.Context(), "k", 0, 0); fault.KindOf(err) != c.want {
+				t.Errorf("theirs: %v", err)
+			}
+			if _, _, err := s.Get(t.Context(), "k", 0, 0); fault.KindOf(err) != fault.Unavailable {
+				t.Errorf("ours: %v", err)
+			}
+		})
 	}
 }
 
@@ -374,6 +412,32 @@ func TestTwoStoresShareOneRegistry(t *testing.T) {
 	for range 2 {
 		if _, err := blob.Open(blob.DefaultConfig(), reg); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPut(b *testing.B) {
+	s := open(b, testenv.S3(b))
+	body := noise(100 << 10)
+	b.SetBytes(int64(len(body)))
+	var n atomic.Int64
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if err := s.Put(b.Context(), fmt.Sprintf("b/%d", n.Add(1)), body, blob.Options{Once: true}); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+func BenchmarkUpload(b *testing.B) {
+	s := open(b, testenv.S3(b))
+	body := noise(21 << 20)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if err := s.Upload(b.Context(), fmt.Sprintf("b/%d", i), bytes.NewReader(body), blob.Options{}); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

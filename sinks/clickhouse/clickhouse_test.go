@@ -31,7 +31,7 @@ var engine struct {
 }
 
 // open returns a sink on a fresh database of dsn.
-func open(t *testing.T, dsn string) *clickhouse.Sink {
+func open(t testing.TB, dsn string) *clickhouse.Sink {
 	t.Helper()
 	engine.Lock()
 	engine.n++
@@ -46,7 +46,7 @@ func config(dsn, database string) clickhouse.Config {
 	return cfg
 }
 
-func reopen(t *testing.T, cfg clickhouse.Config) *clickhouse.Sink {
+func reopen(t testing.TB, cfg clickhouse.Config) *clickhouse.Sink {
 	t.Helper()
 	s, err := clickhouse.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
@@ -56,7 +56,7 @@ func reopen(t *testing.T, cfg clickhouse.Config) *clickhouse.Sink {
 	return s
 }
 
-func write(t *testing.T, s *clickhouse.Sink, b schemas.Batch) {
+func write(t testing.TB, s *clickhouse.Sink, b schemas.Batch) {
 	t.Helper()
 	if err := s.Write(t.Context(), b); err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func write(t *testing.T, s *clickhouse.Sink, b schemas.Batch) {
 }
 
 // ask returns a result as lines of CSV without the header.
-func ask(t *testing.T, s *clickhouse.Sink, sql string) string {
+func ask(t testing.TB, s *clickhouse.Sink, sql string) string {
 	t.Helper()
 	var out bytes.Buffer
 	if err := s.Query(t.Context(), sql, &out, "csv"); err != nil {
@@ -74,7 +74,7 @@ func ask(t *testing.T, s *clickhouse.Sink, sql string) string {
 	return strings.ReplaceAll(strings.TrimSpace(rest), `"`, "")
 }
 
-func expect(t *testing.T, s *clickhouse.Sink, sql, want string) {
+func expect(t testing.TB, s *clickhouse.Sink, sql, want string) {
 	t.Helper()
 	if got := ask(t, s, sql); got != want {
 		t.Errorf("%s\n got: %s\nwant: %s", sql, got, want)
@@ -445,5 +445,21 @@ func TestConfigRefusesWhatCannotWork(t *testing.T) {
 		if c.Validate() == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	for _, n := range []int{100, 5000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := open(b, testenv.ClickHouse(b))
+			for i := 0; b.Loop(); i++ {
+				events := make([]schemas.Event, n)
+				for k := range events {
+					events[k] = used(jobA, i, k, "ocr")
+				}
+				write(b, s, batch(int64(i*n), events...))
+			}
+			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+		})
 	}
 }
