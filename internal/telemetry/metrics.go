@@ -31,6 +31,12 @@ var Metrics = []Metric{
 	{"docstream_engine_rss_bytes", "gauge", []string{"slot"}, "Resident memory of the engine child of a slot, when last seen."},
 	{"docstream_engine_busy_slots", "gauge", nil, "Engine slots that are leased."},
 
+	{"docstream_view_ready", "gauge", nil, "1 while the gateway's view can answer."},
+	{"docstream_view_jobs", "gauge", nil, "Jobs the gateway's view holds."},
+	{"docstream_view_records_total", "counter", []string{"topic"}, "Records the gateway's view has read."},
+	{"docstream_view_ignored_total", "counter", []string{"topic", "reason"}, "Records the view passed over: unsigned, unreadable or not what the topic is for."},
+	{"docstream_view_wait_seconds", "histogram", nil, "Time a look-up waited until the view was as new as the request."},
+
 	{"docstream_objects_requests_total", "counter", []string{"op", "outcome"}, "Requests to the object store, retries of one request not counted."},
 	{"docstream_objects_seconds", "histogram", []string{"op"}, "Time of a request to the object store, to the first byte of the answer."},
 

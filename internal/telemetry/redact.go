@@ -17,7 +17,7 @@ var (
 	publicName = regexp.MustCompile(`(?i)_ids?$|_?file$`)
 
 	keyForm    = regexp.MustCompile(`dsk_[0-9A-Za-z]+_[0-9A-Za-z_-]+`)
-	bearerForm = regexp.MustCompile(`(?i)\b(bearer|basic)\s+[0-9A-Za-z._~+/=-]{8,}`)
+	bearerForm = regexp.MustCompile(`(?i)\b(bearer|authorization["':=\s]+basic)\s+[0-9A-Za-z._~+/=-]{8,}`)
 	loginForm  = regexp.MustCompile(`(://[^/\s:@]*):[^/\s@]+@`)
 	queryForm  = regexp.MustCompile(`(?i)([?&](?:password|secret|token|api_key|x-amz-signature|x-amz-credential)=)[^&\s"]+`)
 )

@@ -82,6 +82,7 @@ func TestNoSecretReachesALine(t *testing.T) {
 		"key in text":    func(l *slog.Logger) { l.Info("x", "note", "dsk_01abc_x_"+secret) },
 		"error":          func(l *slog.Logger) { l.Info("x", "error", errors.New("http://u:"+secret+"@host/ failed")) },
 		"bearer":         func(l *slog.Logger) { l.Info("x", "header", "Bearer "+secret) },
+		"basic":          func(l *slog.Logger) { l.Info("sent Authorization: Basic " + secret) },
 		"query":          func(l *slog.Logger) { l.Info("x", "url", "https://h/?a=1&password="+secret) },
 		"struct":         func(l *slog.Logger) { l.Info("x", "config", config{"u", secret}) },
 		"map of lists": func(l *slog.Logger) {
@@ -101,9 +102,9 @@ func TestNoSecretReachesALine(t *testing.T) {
 
 func TestPublicPartsStay(t *testing.T) {
 	got := line(t, func(l *slog.Logger) {
-		l.Info("x", "api_key_id", "01abc", "note", "dsk_01abc_zzz", "tokens", 5, "ca_file", "/etc/ca.pem", "wait", time.Second)
+		l.Info("x", "api_key_id", "01abc", "note", "dsk_01abc_zzz", "tokens", 5, "ca_file", "/etc/ca.pem", "wait", time.Second, "why", "basic authentication")
 	})
-	for k, want := range map[string]any{"api_key_id": "01abc", "note": "dsk_01abc_***", "tokens": 5.0, "ca_file": "/etc/ca.pem", "wait": 1e9} {
+	for k, want := range map[string]any{"api_key_id": "01abc", "note": "dsk_01abc_***", "tokens": 5.0, "ca_file": "/etc/ca.pem", "wait": 1e9, "why": "basic authentication"} {
 		if got[k] != want {
 			t.Errorf("%s = %v, want %v", k, got[k], want)
 		}
