@@ -6,10 +6,16 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
+// patience is how long a claim waits for the one before it: a process that was killed still holds its claim while the
+// kernel takes its memory apart, and its successor is often started in that very moment.
+const patience = 5 * time.Second
+
 // Directory creates dir when it is missing and claims it until release is called or the process ends, however it
-// ends: the kernel drops the claim of a killed process. A claimed directory is an error that names it.
+// ends: the kernel drops the claim of a killed process. A directory that stays claimed is an error
+// that names it.
 func Directory(dir string) (release func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating data directory: %w", err)
@@ -18,9 +24,13 @@ func Directory(dir string) (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("claiming data directory: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("data directory %s is in use by another process", dir)
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+			return func() { _ = f.Close() }, nil
+		}
+		if time.Now().After(deadline) {
+			_ = f.Close()
+			return nil, fmt.Errorf("data directory %s is in use by another process", dir)
+		}
 	}
-	return func() { _ = f.Close() }, nil
 }
