@@ -24,7 +24,7 @@ func Register(m *engine.Mux, models *engine.Models) {
 		}
 		if r == nil {
 			var err error
-			if r, err = open(models); err != nil {
+			if r, err = Open(models); err != nil {
 				return Result{}, err
 			}
 		}
@@ -48,7 +48,8 @@ func Register(m *engine.Mux, models *engine.Models) {
 	})
 }
 
-func open(models *engine.Models) (*Reader, error) {
+// Open loads the models of a set into a reader.
+func Open(models *engine.Models) (*Reader, error) {
 	det, err := models.Detection()
 	if err != nil {
 		return nil, err

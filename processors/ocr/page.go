@@ -14,19 +14,15 @@ import (
 // Page reads one page image and returns its result. regions are in pixels of the image, in reading order; dpi is the image's resolution,
 // 72 where a pixel counts as a point. Nothing but the arguments decides the result.
 func (r *Reader) Page(im *raster.Image, number, dpi int, regions []schemas.LaidRegion) (*document.Page, error) {
-	up, quads, degrees, err := r.upright(im)
+	v, lines, err := r.lines(im)
 	if err != nil {
 		return nil, err
 	}
-	lines, err := r.recognise(up, quads)
-	if err != nil {
-		return nil, err
-	}
-	a := &assembly{scale: 72 / float64(max(dpi, 1)), width: float64(up.W), height: float64(up.H), model: r.name}
+	a := &assembly{scale: 72 / float64(max(dpi, 1)), width: float64(v.image.W), height: float64(v.image.H), model: r.name}
 	a.place(lines)
-	a.regions = turnRegions(regions, degrees, float64(im.W), float64(im.H))
+	a.regions = turnRegions(regions, v.degrees, float64(im.W), float64(im.H))
 	p := &document.Page{
-		Format: document.PageFormat, Number: number, Unit: "pt", Source: "ocr", Rotation: degrees,
+		Format: document.PageFormat, Number: number, Unit: "pt", Source: "ocr", Rotation: v.degrees,
 		Width: document.Round1(a.width * a.scale), Height: document.Round1(a.height * a.scale),
 		Blocks: a.blocks(),
 	}

@@ -49,19 +49,27 @@ type line struct {
 	str string
 }
 
-// lines finds and reads everything on an image. Lines the model is unsure of are left out.
-func (r *Reader) lines(im *raster.Image) ([]line, error) {
-	quads, err := r.detector.find(im)
+// lines reads a page whichever way it lies. Lines the model is unsure of are left out.
+func (r *Reader) lines(im *raster.Image) (view, []line, error) {
+	v, err := r.upright(im)
 	if err != nil {
-		return nil, err
+		return v, nil, err
 	}
-	return r.recognise(im, quads)
-}
-
-func (r *Reader) recognise(im *raster.Image, quads []quad) ([]line, error) {
-	read, err := r.recogniser.read(&pyramid{[]*raster.Image{im}}, quads)
+	read, err := r.recogniser.read(&pyramid{[]*raster.Image{v.image}}, v.quads)
 	if err != nil {
-		return nil, err
+		return v, nil, err
+	}
+	if v.degrees == 0 && r.compass != nil && len(read) > 0 && meanScore(read) < poorScore {
+		turned, err := r.better(v, 180)
+		if err != nil {
+			return v, nil, err
+		}
+		if turned.degrees != 0 {
+			v = turned
+			if read, err = r.recogniser.read(&pyramid{[]*raster.Image{v.image}}, v.quads); err != nil {
+				return v, nil, err
+			}
+		}
 	}
 	var out []line
 	for _, s := range read {
@@ -69,5 +77,5 @@ func (r *Reader) recognise(im *raster.Image, quads []quad) ([]line, error) {
 			out = append(out, line{s, text})
 		}
 	}
-	return out, nil
+	return v, out, nil
 }
