@@ -12,9 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"docstream/internal/fault"
 	"docstream/internal/topology"
-	"docstream/schemas"
 )
 
 // settleTime is how long Apply waits for the brokers to agree on what it asked for.
@@ -24,8 +22,7 @@ const settleTime = 30 * time.Second
 // deletes nothing and takes nothing away; running it again, or twice at once, changes nothing more. It returns when every partition has a
 // leader.
 //
-// It refuses to change how many partitions facts, jobs and what goes with them have: the fold's state would be split from its facts. An
-// error that is the world's may pass.
+// It refuses to change how many partitions facts, jobs and what goes with them have: the fold's state would be split from its facts.
 func Apply(ctx context.Context, client *kgo.Client, plan topology.Config) (Report, error) {
 	if err := plan.Validate(); err != nil {
 		return Report{}, err
@@ -64,7 +61,7 @@ func (a *applier) create(ctx context.Context) error {
 		case err == nil:
 			a.report.Created = append(a.report.Created, name)
 		case !errors.Is(err, kerr.TopicAlreadyExists):
-			return refused(ctx, "creating "+name, err)
+			return failed("creating "+name, err)
 		}
 	}
 	return again(ctx, func() (bool, error) {
@@ -110,7 +107,7 @@ func (a *applier) grow(ctx context.Context) error {
 		case err == nil:
 			a.report.Grown = append(a.report.Grown, name)
 		case !errors.Is(err, kerr.InvalidPartitions): // somebody else was first; settle sees to it
-			return refused(ctx, "growing "+name, err)
+			return failed("growing "+name, err)
 		}
 	}
 	return nil
@@ -144,7 +141,7 @@ func (a *applier) alter(ctx context.Context) error {
 			err = responses[0].Err
 		}
 		if err != nil {
-			return refused(ctx, "altering "+names[i], err)
+			return failed("altering "+names[i], err)
 		}
 		a.report.Altered = append(a.report.Altered, names[i])
 	}
@@ -175,7 +172,7 @@ func (a *applier) settle(ctx context.Context) error {
 // look asks for the topics of the plan, all of them by listing: naming them could create them on a broker that creates topics by itself.
 func (a *applier) look(ctx context.Context) (err error) {
 	if a.found, err = a.adm.ListTopics(ctx); err != nil {
-		return refused(ctx, "listing topics", err)
+		return failed("listing topics", err)
 	}
 	return nil
 }
@@ -207,32 +204,14 @@ func again(ctx context.Context, f func() (done bool, err error)) error {
 		}
 		select {
 		case <-ctx.Done():
-			if err == nil {
-				err = context.Cause(ctx)
-			}
-			return refused(ctx, "waiting for the brokers", err)
+			return failed("waiting for the brokers", errors.Join(err, context.Cause(ctx)))
 		case <-time.After(wait):
 		}
 	}
 }
 
-// refused names what failed. A broker that says no (a right, a policy, too few brokers for the replication) is a puzzle for the operator; one that
-// does not answer is the world's.
-func refused(ctx context.Context, what string, err error) error {
-	var f *fault.Error
-	if errors.As(err, &f) {
-		return err
-	}
-	err = fmt.Errorf("kafka: %s: %w", what, err)
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return errors.Join(ctx.Err(), err)
-	}
-	var k *kerr.Error
-	if errors.As(err, &k) && !k.Retriable {
-		return fault.Puzzle(schemas.Internal, "Kafka refused a change of the topics.").Because(err)
-	}
-	return fault.World(schemas.ServiceUnavailable, "Kafka does not answer; try again.").Because(err)
-}
+// failed names what was being done; the broker's own error stays in the chain.
+func failed(what string, err error) error { return fmt.Errorf("kafka: %s: %w", what, err) }
 
 func replicas(d kadm.TopicDetail) int {
 	least := 0
@@ -256,12 +235,12 @@ func pointers(m map[string]string) map[string]*string {
 func describe(ctx context.Context, adm *kadm.Client, names []string) (map[string]map[string]string, error) {
 	configs, err := adm.DescribeTopicConfigs(ctx, names...)
 	if err != nil {
-		return nil, refused(ctx, "describing topics", err)
+		return nil, failed("describing topics", err)
 	}
 	out := make(map[string]map[string]string, len(configs))
 	for _, c := range configs {
 		if c.Err != nil {
-			return nil, refused(ctx, "describing "+c.Name, c.Err)
+			return nil, failed("describing "+c.Name, c.Err)
 		}
 		out[c.Name] = map[string]string{}
 		for _, kv := range c.Configs {

@@ -94,14 +94,14 @@ func counts(ctx context.Context, adm *kadm.Client, names []string) (map[string]i
 		err = first.Error()
 	}
 	if err != nil {
-		return nil, refused(ctx, "listing first offsets", err)
+		return nil, failed("listing first offsets", err)
 	}
 	last, err := adm.ListEndOffsets(ctx, names...)
 	if err == nil {
 		err = last.Error()
 	}
 	if err != nil {
-		return nil, refused(ctx, "listing last offsets", err)
+		return nil, failed("listing last offsets", err)
 	}
 	last.Each(func(o kadm.ListedOffset) {
 		if f, ok := first.Lookup(o.Topic, o.Partition); ok {
