@@ -61,10 +61,10 @@ func (s *S3) In(bucket string) Store {
 	return &other
 }
 
-// Ready reports whether the bucket answers.
+// Ready reports whether the bucket answers now: it asks once.
 func (s *S3) Ready(ctx context.Context) (err error) {
 	defer s.metrics.observe("ready", time.Now(), &err)
-	_, err = s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &s.bucket})
+	_, err = s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &s.bucket}, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
 	return s.fail(ctx, "ready", "", err)
 }
 
