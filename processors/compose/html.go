@@ -11,8 +11,8 @@ import (
 // htmlRenderer writes semantic HTML without scripts or styles: a section for each page, its running header and footer kept as such.
 // Every text is escaped.
 type htmlRenderer struct {
-	w     *bufio.Writer
-	depth int // open lists
+	w    *bufio.Writer
+	open []string // tags of the open lists; each has an open item
 }
 
 func (r *htmlRenderer) printf(format string, a ...any) { _, _ = fmt.Fprintf(r.w, format, a...) }
@@ -30,35 +30,37 @@ func (r *htmlRenderer) page(p *document.Page) {
 	for _, b := range p.Blocks {
 		r.block(b)
 	}
-	r.lists(0)
+	r.lists(0, "")
 	r.printf("</section>\n")
 }
 
 func (r *htmlRenderer) end() { r.printf("</body>\n</html>\n") }
 
-// lists opens and closes lists until depth of them are open.
-func (r *htmlRenderer) lists(depth int) {
-	for ; r.depth < depth; r.depth++ {
-		r.printf("<ul>\n")
+// lists closes and opens lists until depth of them are open. An inner list stands in an item of the outer one.
+func (r *htmlRenderer) lists(depth int, tag string) {
+	for len(r.open) > depth || len(r.open) == depth && depth > 0 && r.open[depth-1] != tag {
+		r.printf("</li>\n</%s>\n", r.open[len(r.open)-1])
+		r.open = r.open[:len(r.open)-1]
 	}
-	for ; r.depth > depth; r.depth-- {
-		r.printf("</ul>\n")
+	if len(r.open) == depth && depth > 0 {
+		r.printf("</li>\n")
+	}
+	for len(r.open) < depth {
+		r.open = append(r.open, tag)
+		r.printf("<%s>\n", tag)
+		if len(r.open) < depth {
+			r.printf("<li>")
+		}
 	}
 }
 
 func (r *htmlRenderer) block(b document.Block) {
 	text := html.EscapeString(oneLine(b.Text))
 	if b.Kind == document.ListItem {
-		r.lists(min(max(b.Level, 1), 8))
-		_, rest := item(oneLine(b.Text))
-		if m := number.FindStringSubmatch(oneLine(b.Text)); m != nil {
-			r.printf("<li value=\"%s\">%s</li>\n", m[1], html.EscapeString(rest))
-			return
-		}
-		r.printf("<li>%s</li>\n", html.EscapeString(rest))
+		r.item(oneLine(b.Text), min(max(b.Level, 1), 8))
 		return
 	}
-	r.lists(0)
+	r.lists(0, "")
 	switch b.Kind {
 	case document.Heading:
 		n := min(max(b.Level, 1), 6)
@@ -82,9 +84,20 @@ func (r *htmlRenderer) block(b document.Block) {
 	}
 }
 
+func (r *htmlRenderer) item(text string, level int) {
+	_, rest := item(text)
+	if m := number.FindStringSubmatch(text); m != nil {
+		r.lists(level, "ol")
+		r.printf("<li value=\"%s\">%s", m[1], html.EscapeString(rest))
+		return
+	}
+	r.lists(level, "ul")
+	r.printf("<li>%s", html.EscapeString(rest))
+}
+
 func (r *htmlRenderer) table(t *document.Table) {
 	rows := grid(t)
-	covered := spanned(t, len(rows))
+	covered := spanned(t, rows)
 	r.printf("<table>\n")
 	for y, row := range rows {
 		r.printf("<tr>")
@@ -117,11 +130,14 @@ func (r *htmlRenderer) cell(c *document.Cell) {
 }
 
 // spanned returns the places that a cell elsewhere reaches over; they have no cell of their own.
-func spanned(t *document.Table, rows int) map[[2]int]bool {
+func spanned(t *document.Table, rows [][]*document.Cell) map[[2]int]bool {
 	out := map[[2]int]bool{}
+	if len(rows) == 0 {
+		return out
+	}
 	for _, c := range t.Cells {
-		for y := c.Row; y < min(c.Row+max(1, c.RowSpan), rows); y++ {
-			for x := c.Column; x < min(c.Column+max(1, c.ColumnSpan), t.Columns) && len(out) < most; x++ {
+		for y := c.Row; y < min(c.Row+max(1, c.RowSpan), len(rows)); y++ {
+			for x := c.Column; x < min(c.Column+max(1, c.ColumnSpan), len(rows[0])); x++ {
 				out[[2]int{y, x}] = true
 			}
 		}
