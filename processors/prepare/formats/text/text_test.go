@@ -1,0 +1,106 @@
+package text_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"docstream/internal/fault"
+	"docstream/processors/prepare/formats"
+	"docstream/processors/prepare/formats/text"
+	"docstream/schemas"
+	"docstream/schemas/document"
+)
+
+func read(t *testing.T, media string, b []byte) (*document.Page, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "a")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	d, err := text.New().Open(f, int64(len(b)), media, formats.Limits{Text: 1000})
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	p, err := d.Read(1, formats.Want{OCR: formats.Force})
+	return p.Text, err
+}
+
+func TestBytesAreDecoded(t *testing.T) {
+	for name, c := range map[string]struct{ in, want string }{
+		"UTF-8":                   {"Ölüm – 漢字", "Ölüm – 漢字"},
+		"UTF-8 with a mark":       {"\xef\xbb\xbfÖl", "Öl"},
+		"UTF-16, little":          {"\xff\xfeO\x00\xf6\x00=\xd8\x00\xde", "Oö😀"},
+		"UTF-16, big":             {"\xfe\xff\x00O\x00\xf6", "Oö"},
+		"UTF-16, an odd byte":     {"\xff\xfeO\x00\xf6", "O"},
+		"Latin-1":                 {"\xd6l f\xfcr alle", "Öl für alle"},
+		"Windows-1252":            {"\x93quoted\x94 \x96 \x80", "“quoted” – €"},
+		"nothing but a byte mark": {"\xff\xfe", ""},
+	} {
+		if got := text.Decode([]byte(c.in)); got != c.want {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+}
+
+func TestTextBecomesParagraphs(t *testing.T) {
+	for name, c := range map[string]struct {
+		media, in string
+		want      []string
+	}{
+		"blank lines part":      {text.Plain, "one\ntwo\n\n \nthree\r\nfour\r\n", []string{"paragraph one two", "paragraph three four"}},
+		"plain marks are text":  {text.Plain, "# one\n- two", []string{"paragraph # one - two"}},
+		"headings":              {text.Markdown, "# One #\ntext\n### Three", []string{"heading1 One", "paragraph text", "heading3 Three"}},
+		"lists":                 {text.Markdown, "- a\n  - b\n1. c\n  more", []string{"list_item1 - a", "list_item2 - b", "list_item1 1. c more"}},
+		"code keeps its lines":  {text.Markdown, "```go\na\n\n  b\n```\nafter", []string{"code a\n\n  b", "paragraph after"}},
+		"an open fence":         {text.Markdown, "~~~\na", []string{"code a"}},
+		"controls are left out": {text.Plain, "a\x00b\x1b[1m\ttab", []string{"paragraph ab[1m\ttab"}},
+		"nothing":               {text.Plain, " \n\n", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := read(t, c.media, []byte(c.in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, b := range p.Blocks {
+				level := ""
+				if b.Level > 0 {
+					level = fmt.Sprint(b.Level)
+				}
+				got = append(got, b.Kind+level+" "+b.Text)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestLinesSayWhatComesAfterWhat(t *testing.T) {
+	p, err := read(t, text.Plain, []byte("one\n\nthree is longer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Width != 15 || p.Height != 3 || p.Blocks[1].Box != (document.Box{0, 2, 15, 3}) || p.Blocks[1].Lines[0].Text != "three is longer" {
+		t.Errorf("got %+v", p)
+	}
+}
+
+func TestTextsOutsideTheLimitsAreRefused(t *testing.T) {
+	for size, code := range map[int]schemas.Code{0: schemas.DocumentEmpty, 1001: schemas.PageTooLarge} {
+		_, err := read(t, text.Plain, []byte(strings.Repeat("a", size)))
+		if f := fault.Of(err); err == nil || f.Code != code {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
