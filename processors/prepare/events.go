@@ -20,9 +20,9 @@ func (w *work) head(page int, kind string) schemas.Head {
 	return h
 }
 
-// documentOpened lacks the submission: the harness, which has its bytes, puts it in.
+// documentOpened carries the submission along: it can be the first the fold hears of the job.
 func (w *work) documentOpened(selection Selection) *schemas.DocumentOpened {
-	return &schemas.DocumentOpened{Head: w.head(0, "DocumentOpened"), PagesTotal: w.opened.Pages, PageRanges: selection.String(),
+	return &schemas.DocumentOpened{Head: w.head(0, "DocumentOpened"), Submission: w.delivery.Wire, PagesTotal: w.opened.Pages, PageRanges: selection.String(),
 		MediaType: w.opened.MediaType, Pipeline: w.pipeline, Costs: costs(w.opening)}
 }
 
