@@ -19,12 +19,13 @@ type draft struct {
 	box   reading.Box // pixels
 	flat  reading.Box // without the slant: what the order goes by
 	lines []placed
+	grid  *document.Table
 }
 
 // Shares that decide.
 const (
 	insideShare = 0.5  // of a line in a region for it to belong there
-	textShare   = 0.35 // of a figure that is lines: above it the figure is text
+	textShare   = 0.25 // of a figure that is lines: above it the region is none: a form is often taken for a figure
 	marginShare = 0.15 // of the page's height in which headers and footers are believed
 )
 
@@ -44,11 +45,19 @@ func (a *assembly) blocks() []document.Block {
 	}
 	var kept []draft
 	for _, d := range drafts {
+		if d.kind == document.TableKind || d.kind == document.Figure && isGrid(d.lines) {
+			d.grid = a.table(d.lines)
+		}
+		if d.grid == nil && (d.kind == document.TableKind || d.kind == document.Figure && d.ink() > textShare) {
+			loose = append(loose, d.lines...)
+			continue
+		}
 		if d.settle(); len(d.lines) > 0 || d.kind == document.Figure {
 			kept = append(kept, d)
 		}
 	}
-	kept = append(kept, a.paragraphs(loose)...)
+	forms, loose := a.forms(loose)
+	kept = append(append(kept, forms...), a.paragraphs(loose)...)
 	var out []document.Block
 	for _, d := range a.order(kept) {
 		out = append(out, a.block(d))
@@ -80,20 +89,29 @@ func (a *assembly) home(l placed) int {
 	return best
 }
 
-// settle corrects a region's kind by the lines found in it, and gives text the box of its lines.
+// ink is the share of the region that lines cover.
+func (d *draft) ink() float64 {
+	var sum float64
+	for _, l := range d.lines {
+		sum += l.box.Area()
+	}
+	return sum / max(d.box.Area(), 1)
+}
+
+// settle corrects a region's kind by the lines found in it, and gives text the box of its lines. The layout model takes a table without
+// rules for a figure.
 func (d *draft) settle() {
 	if len(d.lines) == 0 {
 		return
 	}
-	var ink float64
 	chars := 0
 	for _, l := range d.lines {
-		ink += l.flat.Area()
 		chars += len(l.str)
 	}
 	switch {
-	case d.kind == document.Figure && ink > textShare*d.box.Area(),
-		d.kind == document.Heading && (len(d.lines) > 5 || chars > 400):
+	case d.grid != nil:
+		d.kind = document.TableKind
+	case d.kind == document.Heading && (len(d.lines) > 5 || chars > 400):
 		d.kind = document.Paragraph
 	}
 	box, flat := d.lines[0].box, d.lines[0].flat
@@ -135,13 +153,9 @@ func (a *assembly) order(drafts []draft) []draft {
 // block joins a draft.
 func (a *assembly) block(d draft) document.Block {
 	b := document.Block{Kind: d.kind, Box: a.box(d.box), Confidence: document.Round3(d.score)}
-	if d.kind == document.TableKind {
-		if t := a.table(d.lines); t != nil {
-			b.Table = t
-			b.Confidence = document.Round3(mean(d.lines))
-			return b
-		}
-		b.Kind = document.Paragraph
+	if d.grid != nil {
+		b.Table, b.Confidence = d.grid, document.Round3(mean(d.lines))
+		return b
 	}
 	var ordered []placed
 	for _, r := range rows(d.lines) {

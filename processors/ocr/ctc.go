@@ -2,6 +2,7 @@ package ocr
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -45,11 +46,23 @@ func (r *recogniser) decode(classes []int64, scores []float32) (transcript, erro
 	return out, nil
 }
 
-func (s *transcript) scale(f float64) {
+// place turns steps into fractions of the line's width, and adds the spaces that the model left out although the gap is wide: it reads
+// the cells of two columns as one word.
+func (s *transcript) place(f float64) {
 	for i := range s.chars {
 		s.chars[i].at = min(s.chars[i].at*f, 1)
 	}
+	wide := wideGap * s.advance()
+	for i := len(s.chars) - 1; i > 0; i-- {
+		a, b := s.chars[i-1], s.chars[i]
+		if b.at-a.at > wide && !a.space() && !b.space() {
+			s.chars = slices.Insert(s.chars, i, char{" ", (a.at + b.at) / 2, min(a.score, b.score)})
+		}
+	}
 }
+
+// wideGap is the distance between two characters, in usual ones, that cannot be within a word.
+const wideGap = 3
 
 // text is the line as one string, spaces folded.
 func (s transcript) text() string {
@@ -67,12 +80,13 @@ type word struct {
 	score float64
 }
 
-// words splits a line at its spaces. A word reaches halfway to the space beside it; the first and the last reach to the line's ends.
+// words splits a line at its spaces. A word reaches halfway to the space beside it, but not further than a character is wide, so that the
+// gap between two columns stays a gap; the first and the last word reach to the line's ends.
 func (s transcript) words() []word {
 	var out []word
 	var text strings.Builder
 	var sum float64
-	n, from := 0, 0.0
+	n, from, reach := 0, 0.0, wordReach*s.advance()
 	flush := func(to float64) {
 		if n > 0 {
 			out = append(out, word{text.String(), s.quad.part(from, max(from, to)), sum / float64(n)})
@@ -81,19 +95,40 @@ func (s transcript) words() []word {
 		sum, n = 0, 0
 	}
 	for i, c := range s.chars {
-		if strings.TrimFunc(c.text, unicode.IsSpace) != "" {
+		if !c.space() {
 			text.WriteString(c.text)
 			sum += c.score
 			n++
 			continue
 		}
 		if i > 0 {
-			flush((s.chars[i-1].at + c.at) / 2)
+			before := s.chars[i-1].at
+			flush(min((before+c.at)/2, before+reach))
 		}
 		if i+1 < len(s.chars) {
-			from = (c.at + s.chars[i+1].at) / 2
+			after := s.chars[i+1].at
+			from = max((c.at+after)/2, after-reach)
 		}
 	}
 	flush(1)
 	return out
 }
+
+// wordReach is how far a word reaches beyond the middle of its first and last character, in characters.
+const wordReach = 0.75
+
+// advance is the usual distance between two characters of a word, 1 where there are none.
+func (s transcript) advance() float64 {
+	var steps []float64
+	for i := 1; i < len(s.chars); i++ {
+		if !s.chars[i].space() && !s.chars[i-1].space() {
+			steps = append(steps, s.chars[i].at-s.chars[i-1].at)
+		}
+	}
+	if len(steps) == 0 {
+		return 1
+	}
+	return median(steps)
+}
+
+func (c char) space() bool { return strings.TrimFunc(c.text, unicode.IsSpace) == "" }

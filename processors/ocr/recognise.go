@@ -93,7 +93,7 @@ func (r *recogniser) batch(pages *pyramid, jobs []job, out []transcript) error {
 				return err
 			}
 			// A step covers bucket/steps pixels; positions become fractions of the text's width.
-			s.scale(float64(bucket) / float64(steps) / float64(j.width))
+			s.place(float64(bucket) / float64(steps) / float64(j.width))
 			s.quad = j.quad
 			out[j.index] = s
 		}

@@ -16,8 +16,8 @@ type piece struct {
 	place reading.Box // on the image
 }
 
-// table makes a grid of the lines in a table region: rows are lines beside each other, columns are separated by gutters that almost no
-// row crosses. It returns nil where there is no grid.
+// table makes a grid of the lines in a table region: rows are lines beside each other, columns are separated by gutters that few
+// rows cross. It returns nil where there is no grid.
 func (a *assembly) table(lines []placed) *document.Table {
 	grid := rows(lines)
 	pieces := make([][]piece, len(grid))
@@ -39,7 +39,26 @@ func (a *assembly) table(lines []placed) *document.Table {
 	return t
 }
 
-// split cuts a line at gaps wider than its height: the detector joins neighbouring cells that stand close.
+// isGrid reports whether lines look like a table: at least three rows, and most of them have several cells.
+func isGrid(lines []placed) bool {
+	grid := rows(lines)
+	several := 0
+	for _, r := range grid {
+		n := 0
+		for _, l := range r {
+			n += len(split(l))
+		}
+		if n > 1 {
+			several++
+		}
+	}
+	return len(grid) >= 3 && 5*several >= 3*len(grid)
+}
+
+// cellGap is the gap between two words that separates cells, in heights of the line: a space is about 0.2.
+const cellGap = 0.6
+
+// split cuts a line at wide gaps: the detector joins neighbouring cells that stand close.
 func split(l placed) []piece {
 	var out []piece
 	h := l.flat.Height()
@@ -48,7 +67,7 @@ func split(l placed) []piece {
 		from := distance(l.quad[0], w.quad[0]) * span
 		to := distance(l.quad[0], w.quad[1]) * span
 		b := reading.Box{X0: l.flat.X0 + from, Y0: l.flat.Y0, X1: l.flat.X0 + to, Y1: l.flat.Y1}
-		if n := len(out); n > 0 && b.X0-out[n-1].box.X1 < h {
+		if n := len(out); n > 0 && b.X0-out[n-1].box.X1 < cellGap*h {
 			out[n-1].words = append(out[n-1].words, w)
 			out[n-1].box = out[n-1].box.Union(b)
 			out[n-1].place = out[n-1].place.Union(w.quad.around())
@@ -59,7 +78,7 @@ func split(l placed) []piece {
 	return out
 }
 
-// gutters returns the middles of the vertical strips that at most every sixth row crosses.
+// gutters returns the middles of the vertical strips that at most every fourth row crosses.
 func (a *assembly) gutters(rows [][]piece) []float64 {
 	type edge struct {
 		x     float64
@@ -72,7 +91,7 @@ func (a *assembly) gutters(rows [][]piece) []float64 {
 		}
 	}
 	slices.SortStableFunc(edges, func(a, b edge) int { return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.delta, b.delta)) })
-	limit := len(rows) / 6
+	limit := len(rows) / 4
 	var out []float64
 	crossing, opened, started := 0, 0.0, false
 	for _, e := range edges {
