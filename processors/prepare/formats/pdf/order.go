@@ -12,8 +12,11 @@ type region struct {
 	table *grid
 }
 
-// maxCuts bounds how deep regions are cut; a page that needs more is noise.
-const maxCuts = 12
+// A page that needs more than these is noise, and is read line by line.
+const (
+	maxCuts  = 12     // of regions inside regions
+	maxWords = 10_000 // in a region that is cut
+)
 
 // order cuts the words of a region at its gutters, so that columns are read one after another and tables stay together. A gutter is a
 // band without text that runs through several rows with text on both sides.
@@ -22,7 +25,7 @@ func order(words []word, em float64, depth int) []region {
 		return nil
 	}
 	rows := rowsOf(words)
-	if depth == maxCuts {
+	if depth == maxCuts || len(words) > maxWords {
 		return []region{{rows: rows}}
 	}
 	if g, ok := findGrid(rows, em); ok {
@@ -92,7 +95,7 @@ var label = regexp.MustCompile(`^(\(?(\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|[â€¢â—
 
 const (
 	gutterWidth = 0.7 // least width, in ems
-	maxGutters  = 400 // followed at a time; a page with more has no columns
+	maxGutters  = 200 // followed at a time; a page with more has no columns
 	farRow      = 3.0 // ems without text that end a column
 )
 

@@ -12,7 +12,8 @@ import (
 type grid struct {
 	rows     []row
 	from, to int
-	edges    []float64 // between the columns
+	edges    []float64  // between the columns
+	cells    [][][]word // by row and column, dealt by deal
 }
 
 // findGrid looks for rows that are cut at the same places into short cells. Columns of running text look alike, but their pieces are
@@ -32,8 +33,8 @@ func findGrid(rows []row, em float64) (grid, bool) {
 		for _, o := range all { // a column that is nearly empty shows only by the bands beside it
 			inside := min(o.last+1, g.to) - max(o.from, g.from)
 			if 10*inside >= 8*(g.to-g.from) && !g.crosses(o) {
-				g.edges = append(g.edges, (o.x0+o.x1)/2)
-				slices.Sort(g.edges)
+				at, _ := slices.BinarySearch(g.edges, (o.x0+o.x1)/2)
+				g.edges = slices.Insert(g.edges, at, (o.x0+o.x1)/2)
 			}
 		}
 		g.dropThin()
@@ -94,45 +95,72 @@ func (g gutter) within(o gutter) bool {
 	return g.from >= o.from && g.to <= o.to && g.x0 < o.x1 && o.x0 < g.x1
 }
 
-// dropThin takes away edges until every column has a cell in two rows.
-func (g *grid) dropThin() {
-	for i := 0; i <= len(g.edges) && len(g.edges) > 0; {
-		n := 0
-		for _, r := range g.rows {
-			if len(g.cells(r)[i]) > 0 {
-				n++
-			}
+// deal deals the words of every row to the columns.
+func (g *grid) deal() {
+	g.cells = make([][][]word, len(g.rows))
+	for i, r := range g.rows {
+		cells := make([][]word, len(g.edges)+1)
+		for _, w := range r.words {
+			at, _ := slices.BinarySearch(g.edges, (w.x0+w.x1)/2)
+			cells[at] = append(cells[at], w)
 		}
-		if n >= 2 {
-			i++
-			continue
-		}
-		at := max(0, i-1)
-		g.edges = slices.Delete(g.edges, at, at+1)
-		i = at
+		g.cells[i] = cells
 	}
+}
+
+// dropThin takes away edges until every column has a cell in two rows, and deals the words to what is left. A thin column goes to its left
+// neighbour, the first to its right one.
+func (g *grid) dropThin() {
+	g.deal()
+	var kept []float64
+	n := g.filledRows(0)
+	for i, edge := range g.edges {
+		next := g.filledRows(i + 1)
+		if n >= 2 && next >= 2 {
+			kept = append(kept, edge)
+			n = next
+		} else {
+			n = max(n, next)
+		}
+	}
+	if len(kept) < len(g.edges) {
+		g.edges = kept
+		g.deal()
+	}
+}
+
+// filledRows counts the rows that have a cell in the column.
+func (g *grid) filledRows(column int) int {
+	n := 0
+	for _, cells := range g.cells {
+		if len(cells[column]) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // crosses reports whether the grid has an edge in the gutter already.
 func (g grid) crosses(o gutter) bool {
-	return slices.ContainsFunc(g.edges, func(x float64) bool { return x > o.x0 && x < o.x1 })
+	at, _ := slices.BinarySearch(g.edges, o.x0)
+	return at < len(g.edges) && g.edges[at] < o.x1
 }
 
 // isTable tells a table from columns of text by its cells: few words each, and mostly not filling the column.
 func (g grid) isTable(em float64) bool {
+	widths := g.widths()
 	cells, words, full := 0, 0, 0
-	for _, r := range g.rows {
+	for y, r := range g.rows {
 		if r.height() > 3*em {
 			return false
 		}
-		for i, c := range g.cells(r) {
+		for i, c := range g.cells[y] {
 			if len(c) == 0 {
 				continue
 			}
 			cells++
 			words += len(c)
-			piece := rowOf(c)
-			if w := g.columnWidth(i); w > 0 && piece.width() > 0.85*w {
+			if c[len(c)-1].x1-c[0].x0 > 0.85*widths[i] {
 				full++
 			}
 		}
@@ -147,23 +175,22 @@ func (g grid) isTable(em float64) bool {
 	return perCell <= 4 && fill < 0.7 || perCell <= 2.5
 }
 
-// columnWidth is the width of the widest piece in a column.
-func (g grid) columnWidth(i int) float64 {
-	x0, x1 := 1e9, -1e9
-	for _, r := range g.rows {
-		if c := g.cells(r)[i]; len(c) > 0 {
-			x0, x1 = min(x0, c[0].x0), max(x1, c[len(c)-1].x1)
+// widths returns how far the pieces of each column reach together.
+func (g grid) widths() []float64 {
+	spans := make([]gap, len(g.edges)+1)
+	for i := range spans {
+		spans[i] = gap{x0: 1e9, x1: -1e9}
+	}
+	for _, cells := range g.cells {
+		for i, c := range cells {
+			if len(c) > 0 {
+				spans[i].x0, spans[i].x1 = min(spans[i].x0, c[0].x0), max(spans[i].x1, c[len(c)-1].x1)
+			}
 		}
 	}
-	return x1 - x0
-}
-
-// cells deals the words of a row to the columns.
-func (g grid) cells(r row) [][]word {
-	out := make([][]word, len(g.edges)+1)
-	for _, w := range r.words {
-		i, _ := slices.BinarySearch(g.edges, (w.x0+w.x1)/2)
-		out[i] = append(out[i], w)
+	out := make([]float64, len(spans))
+	for i, s := range spans {
+		out[i] = s.x1 - s.x0
 	}
 	return out
 }
@@ -196,7 +223,7 @@ func (g grid) block(em float64) document.Block {
 	var at [][]*document.Cell
 	for n, r := range g.rows {
 		box = box.union(r.rect)
-		cells := g.cells(r)
+		cells := g.cells[n]
 		joined := n > 0 && len(cells[0]) == 0 && filled(cells) == 1 && r.y0-g.rows[n-1].y1 < 0.35*em
 		if !joined {
 			at = append(at, make([]*document.Cell, t.Columns))
