@@ -1,0 +1,65 @@
+# Docstream: everything a person or a machine runs. `make help` lists it.
+
+SHELL   := /bin/bash
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -ldflags "-X main.version=$(VERSION)"
+SAMPLES := $(if $(DOCSTREAM_SAMPLES),$(abspath $(DOCSTREAM_SAMPLES)),$(wildcard $(abspath ../shared/samples)))
+CACHE   := $(if $(DOCSTREAM_CACHE),$(DOCSTREAM_CACHE),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/docstream)
+DATA    ?= $(if $(XDG_DATA_HOME),$(XDG_DATA_HOME),$(HOME)/.local/share)/docstream
+PYTHON  ?= python3
+
+export DOCSTREAM_CACHE := $(CACHE)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test build parts lint generate bench clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@echo "  make run FILE=path  submits that document instead of the bundled scan; DATA=folder keeps the service elsewhere"
+
+run: parts build ## run everything on this machine and try a document (Ctrl-C stops it)
+	@exec bin/docstream dev --data "$(DATA)" --try$(if $(FILE),="$(FILE)")
+
+build: bin/docstream bin/docstream-parts ## build bin/docstream and bin/docstream-parts
+
+bin/docstream: needs-go
+	@test -x $@ || echo "building $@ ..."
+	@go build $(LDFLAGS) -o $@ ./cmd/docstream
+
+bin/docstream-parts: needs-go
+	@test -x $@ || echo "building $@ ... (the first build of the embedded parts takes some minutes)"
+	@cd ops/dev && go build -o ../../$@ .
+
+parts: needs-fetch ## fetch models, libraries and embedded ClickHouse, verified by hash (about 280 MB, once)
+	@$(PYTHON) ops/parts/fetch.py
+
+test: parts build ## run all tests; sets itself up; DOCSTREAM_SAMPLES adds real documents
+	DOCSTREAM_SAMPLES="$(SAMPLES)" go test ./...
+	cd ops/dev && DOCSTREAM_SAMPLES="$(SAMPLES)" go test ./...
+	$(PYTHON) ops/parts/fetch_test.py
+
+lint: needs-go ## vet, formatting, and staticcheck where it is pinned
+	go vet ./...
+	cd ops/dev && go vet ./...
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
+	@if go tool -n staticcheck >/dev/null 2>&1; then go tool staticcheck ./...; fi
+
+generate: needs-go ## make generated files anew
+	go generate ./...
+
+bench: build ## measure 50 scanned pages through the engine and through a service that runs in DATA
+	bin/docstream bench e2e --data "$(DATA)" --pages 50 --pairs 3
+
+clean: ## remove what was built; caches and data stay
+	rm -rf bin
+
+needs: needs-go needs-fetch
+
+needs-go:
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.26 or newer, see https://go.dev/dl"; exit 1; }
+	@command -v $${CC:-gcc} >/dev/null || { echo "a C compiler is missing: install gcc (package build-essential on Debian)"; exit 1; }
+
+needs-fetch:
+	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing: install Python 3.9 or newer (package python3 on Debian)"; exit 1; }
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "pip is missing: install it for $(PYTHON) (package python3-pip on Debian)"; exit 1; }
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js, which brings npm (package npm on Debian)"; exit 1; }

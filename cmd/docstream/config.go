@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"docstream/gateway"
+	"docstream/gateway/view"
+	"docstream/internal/blob"
+	"docstream/internal/engine"
+	"docstream/internal/stream"
+	"docstream/internal/telemetry"
+	"docstream/internal/topology"
+	"docstream/processors/compose"
+	"docstream/processors/layout"
+	"docstream/processors/ocr"
+	"docstream/processors/prepare"
+	"docstream/schemas"
+	"docstream/sinks/clickhouse"
+)
+
+// Config is the whole configuration: a section for each package that has one. Every key has a default, and each package validates its
+// own section.
+type Config struct {
+	HouseKey   HouseKey          `koanf:"house_key"`
+	Kafka      stream.Connection `koanf:"kafka"`
+	Topics     topology.Config   `koanf:"topics"`
+	Objects    blob.Config       `koanf:"objects"`
+	Gateway    gateway.Config    `koanf:"gateway"`
+	View       view.Config       `koanf:"view"`
+	Stream     stream.Config     `koanf:"stream"`
+	Engine     engine.Config     `koanf:"engine"`
+	Models     engine.ModelSet   `koanf:"models"`
+	Prepare    prepare.Config    `koanf:"prepare"`
+	Layout     layout.Config     `koanf:"layout"`
+	OCR        ocr.Config        `koanf:"ocr"`
+	Compose    compose.Config    `koanf:"compose"`
+	ClickHouse clickhouse.Config `koanf:"clickhouse"`
+	Telemetry  telemetry.Config  `koanf:"telemetry"`
+}
+
+// HouseKey signs submissions and keys the hashes of API keys. All roles of one service share it.
+type HouseKey struct {
+	ID     string `koanf:"id"`
+	Secret string `koanf:"secret" secret:"true"` // at least 32 characters
+}
+
+// houseKeyID names the first house key of an installation.
+const houseKeyID = "house"
+
+// minHouseSecret is the length below which a secret can be guessed.
+const minHouseSecret = 32
+
+func defaults() Config {
+	return Config{
+		HouseKey:   HouseKey{ID: houseKeyID},
+		Kafka:      stream.DefaultConnection(),
+		Topics:     topology.DefaultConfig(),
+		Objects:    blob.DefaultConfig(),
+		Gateway:    gateway.DefaultConfig(),
+		View:       view.DefaultConfig(),
+		Stream:     stream.DefaultConfig(),
+		Engine:     engine.DefaultConfig(),
+		Models:     engine.DefaultModelSet(),
+		Prepare:    prepare.DefaultConfig(),
+		Layout:     layout.DefaultConfig(),
+		OCR:        ocr.DefaultConfig(),
+		Compose:    compose.DefaultConfig(),
+		ClickHouse: clickhouse.DefaultConfig(),
+		Telemetry:  telemetry.DefaultConfig(),
+	}
+}
+
+// derived are keys that follow from others and cannot be set: what the model set says is said once.
+var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.recognition": true}
+
+func (c *Config) derive() {
+	c.Layout.Device, c.OCR.Device, c.OCR.Recognition = c.Models.Device, c.Models.Device, c.Models.Recognition
+	c.Prepare.Versions = []string{layout.Version, ocr.Version}
+}
+
+// Validate asks every section.
+func (c Config) Validate() error {
+	return errors.Join(c.HouseKey.Validate(), c.Kafka.Validate(), c.Topics.Validate(), c.Objects.Validate(), c.Gateway.Validate(), c.View.Validate(), c.Stream.Validate(),
+		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Telemetry.Validate())
+}
+
+// Validate refuses a key that is short; a missing one is refused by the roles that need it.
+func (k HouseKey) Validate() error {
+	if k.Secret != "" && (k.ID == "" || len(k.Secret) < minHouseSecret) {
+		return fmt.Errorf("house_key: it needs an id and a secret of at least %d characters", minHouseSecret)
+	}
+	return nil
+}
+
+// signing is the key as the stream uses it.
+func (k HouseKey) signing() (schemas.SigningKey, error) {
+	if k.Secret == "" {
+		return schemas.SigningKey{}, exit{exitUsage, "house_key.secret is not set: give every role the same one (DOCSTREAM_HOUSE_KEY_SECRET)"}
+	}
+	return schemas.SigningKey{ID: k.ID, Secret: []byte(k.Secret)}, nil
+}

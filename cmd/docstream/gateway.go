@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"docstream/gateway"
+	"docstream/gateway/view"
+	"docstream/internal/stream"
+	"docstream/internal/telemetry"
+	"docstream/producers"
+)
+
+func (p *program) gatewayCommand() *cobra.Command {
+	var listen string
+	c := &cobra.Command{Use: "gateway", Short: "Serve the API", Args: cobra.NoArgs,
+		Long: "Serve the API: submit documents, follow jobs, fetch results. Any number of gateways give the same answers.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			more := []string{"telemetry.metrics="} // the gateway serves its metrics itself
+			if listen != "" {
+				more = append(more, "gateway.listen="+listen)
+			}
+			w, err := p.wire("gateway", more...)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := p.alive(c.Context())
+			defer cancel()
+			return w.serve(ctx, func(ctx context.Context) error { return serveGateway(ctx, w) })
+		}}
+	c.Flags().StringVar(&listen, "listen", "", "address to serve at, host:port")
+	return c
+}
+
+// serveGateway runs view and gateway; the view ends last, because the gateway answers from it.
+func serveGateway(ctx context.Context, w *wiring) error {
+	client, err := w.cfg.Kafka.Client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := registerSchemas(ctx, w); err != nil {
+		return err
+	}
+	v := view.New(w.cfg.View, w.cfg.Kafka, w.cfg.Topics, w.codec, w.key, w.log, w.reg)
+	p := producers.New(client, stream.NewWriter(w.cfg.Topics, w.codec, "gateway", w.key))
+	_, revision := telemetry.Build()
+	g := gateway.New(w.cfg.Gateway, v, p, w.objects, w.key, gateway.Info{Version: w.version, Revision: revision}, w.log, w.reg)
+
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	viewing, stopViewing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopViewing()
+	seen := make(chan error, 1)
+	go func() {
+		seen <- v.Run(viewing)
+		stopServing() // a gateway without a view has nothing to say
+	}()
+	err = g.Run(serving)
+	stopViewing()
+	if viewErr := <-seen; viewErr != nil {
+		return viewErr
+	}
+	return err
+}
+
+// registerSchemas waits for the registry: a gateway that starts before it is no failure.
+func registerSchemas(ctx context.Context, w *wiring) error {
+	return untilDone(ctx, func() (bool, error) {
+		err := stream.Register(ctx, w.codec, w.cfg.Topics)
+		if err != nil {
+			w.log.Warn("waiting for the schema registry", "error", err)
+		}
+		return err == nil, nil
+	})
+}
