@@ -161,7 +161,9 @@ func (d *doc) Read(n int, w formats.Want) (out formats.Page, err error) {
 	}
 	defer func() {
 		if err != nil {
-			d.Close() // a trap leaves the sandbox in any state
+			if !errors.Is(err, pdfiumerrors.ErrPage) {
+				d.Close() // a trap leaves the sandbox in any state
+			}
 			if !errors.As(err, new(*fault.Error)) {
 				err = fault.Document(schemas.PageCorrupt, "%s", schemas.Codes[schemas.PageCorrupt].Meaning).Because(err)
 			}
@@ -171,6 +173,7 @@ func (d *doc) Read(n int, w formats.Want) (out formats.Page, err error) {
 	if err := p.measure(); err != nil {
 		return out, err
 	}
+	p.flatten()
 	if w.OCR == formats.Force {
 		return d.render(&p, w)
 	}
@@ -199,7 +202,7 @@ func (d *doc) render(p *page, w formats.Want) (out formats.Page, err error) {
 	if dpi < 1 {
 		return out, fault.Document(schemas.PageTooLarge, "The page measures %.0f × %.0f points.", p.width, p.height)
 	}
-	r, err := d.pdf.RenderPageInDPI(&requests.RenderPageInDPI{Page: p.page, DPI: dpi, RenderForm: false})
+	r, err := d.pdf.RenderPageInDPI(&requests.RenderPageInDPI{Page: p.page, DPI: dpi})
 	if err != nil {
 		return out, fmt.Errorf("render: %w", err)
 	}

@@ -1,6 +1,7 @@
 package pdf_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -185,6 +186,19 @@ func TestBoxesLieWhereTheReaderSeesTheWords(t *testing.T) {
 	}
 }
 
+func TestTheValuesOfAFormAreRead(t *testing.T) {
+	d, err := open(t, pdftest.Write(pdftest.Page{Content: pdftest.Text("F1", 10, 72, 700, "Name of the ship"), Field: "Albatross"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		p, err := d.Read(1, auto)
+		if err != nil || texts(p.Text) != "Albatross\nName of the ship" {
+			t.Errorf("got %q, %v", texts(p.Text), err)
+		}
+	}
+}
+
 func scan() *pdftest.Image {
 	img := &pdftest.Image{Width: 60, Height: 80, Pixels: make([]byte, 60*80)}
 	for i := range img.Pixels {
@@ -292,6 +306,25 @@ func TestBadFilesAreRefusedWithTheirCode(t *testing.T) {
 				t.Errorf("got %v, want %s", err, c.code)
 			}
 		})
+	}
+}
+
+func TestADamagedPageFailsAlone(t *testing.T) {
+	good := pdftest.Page{Content: pdftest.Text("F1", 12, 72, 700, "fine")}
+	file := bytes.Replace(pdftest.Write(good, good, good), []byte("25 0 R"), []byte("99 0 R"), 1) // the second kid is nowhere
+	d, err := open(t, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= d.Pages(); n++ {
+		p, err := d.Read(n, auto)
+		if n == 2 {
+			if f := fault.Of(err); err == nil || f.Code != schemas.PageCorrupt || f.Kind != fault.Permanent {
+				t.Errorf("page 2: %v", err)
+			}
+		} else if err != nil || texts(p.Text) != "fine" {
+			t.Errorf("page %d: %v", n, err)
+		}
 	}
 }
 

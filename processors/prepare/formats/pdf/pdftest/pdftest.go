@@ -13,6 +13,7 @@ type Page struct {
 	Rotate        int     // degrees
 	Content       string  // content stream; the fonts are F1 Helvetica, F2 bold, F3 Courier and F4, in which every letter is private
 	Image         *Image  // drawn by Picture
+	Field         string  // value of a form field near the top of the page; empty for none
 	Bomb          bool    // the page can draw the form Bomb, which draws others that draw others
 }
 
@@ -55,10 +56,11 @@ func Write(pages ...Page) []byte {
 	w := &writer{}
 	w.buf.WriteString("%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
 	const catalog, tree, f1, f2, f3, f4, cmap, firstBomb, bombs = 1, 2, 3, 4, 5, 6, 7, 8, 12
+	const perPage = 5 // objects
 	first := firstBomb + bombs
 	var kids []string
 	for i := range pages {
-		kids = append(kids, fmt.Sprintf("%d 0 R", first+3*i))
+		kids = append(kids, fmt.Sprintf("%d 0 R", first+perPage*i))
 	}
 	w.object(catalog, "<< /Type /Catalog /Pages 2 0 R >>", nil)
 	w.object(tree, fmt.Sprintf("<< /Type /Pages /Count %d /Kids [%s] >>", len(pages), strings.Join(kids, " ")), nil)
@@ -78,19 +80,25 @@ func Write(pages ...Page) []byte {
 		if p.Width == 0 {
 			p.Width, p.Height = 612, 792
 		}
-		at := first + 3*i
+		at := first + perPage*i
 		bomb := ""
 		if p.Bomb {
 			bomb = fmt.Sprintf("/Bomb %d 0 R", firstBomb)
 		}
+		field := ""
+		if p.Field != "" {
+			field = fmt.Sprintf("/Annots [%d 0 R]", at+3)
+		}
 		w.object(at, fmt.Sprintf("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %g %g] /Rotate %d /Contents %d 0 R /Resources << "+
-			"/Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R /F4 6 0 R >> /XObject << /Im %d 0 R %s >> >> >>", p.Width, p.Height, p.Rotate, at+1, at+2, bomb), nil)
+			"/Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R /F4 6 0 R >> /XObject << /Im %d 0 R %s >> >> %s >>", p.Width, p.Height, p.Rotate, at+1, at+2, bomb, field), nil)
 		w.object(at+1, "", []byte(p.Content))
 		img := p.Image
 		if img == nil {
 			img = &Image{1, 1, []byte{0}}
 		}
 		w.object(at+2, fmt.Sprintf("/Type /XObject /Subtype /Image /Width %d /Height %d /ColorSpace /DeviceGray /BitsPerComponent 8", img.Width, img.Height), img.Pixels)
+		w.object(at+3, fmt.Sprintf("<< /Type /Annot /Subtype /Widget /FT /Tx /T (a) /F 4 /Rect [72 740 372 760] /AP << /N %d 0 R >> >>", at+4), nil)
+		w.object(at+4, "/Type /XObject /Subtype /Form /BBox [0 0 300 20] /Resources << /Font << /F1 3 0 R >> >>", []byte(Text("F1", 10, 0, 5, p.Field)))
 	}
 	return w.end()
 }
