@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"docstream/internal/topology"
+)
+
+// Config is what an operator decides about the HTTP face.
+type Config struct {
+	Listen    string `koanf:"listen"`     // host:port; this machine only, unless told otherwise
+	PublicURL string `koanf:"public_url"` // put before the addresses in answers; empty: they are relative
+
+	MaxUploadBytes int64         `koanf:"max_upload_bytes"` // of one file
+	Uploads        int           `koanf:"uploads"`          // at once; above it 503
+	UploadWait     time.Duration `koanf:"upload_wait"`      // for a place among them
+	MinUploadRate  int64         `koanf:"min_upload_rate"`  // bytes a second, after the stall time; a slower body is given up
+	Stall          time.Duration `koanf:"stall"`            // a connection on which no byte moves for so long is given up
+
+	MaxWait        time.Duration `koanf:"max_wait"`        // for the view to be as new as a request; past it 503
+	PublishTimeout time.Duration `koanf:"publish_timeout"` // for the log to take a submission; past it 503
+	HeaderTimeout  time.Duration `koanf:"header_timeout"`  // to send the head of a request
+	IdleTimeout    time.Duration `koanf:"idle_timeout"`    // between two requests of a connection
+	DrainTimeout   time.Duration `koanf:"drain_timeout"`   // for requests in flight when the gateway stops
+
+	GPUTypes []string `koanf:"gpu_types"` // media types that go to the gpu class at submit, such as image/*; all others go to cpu
+}
+
+// DefaultConfig suits one machine.
+func DefaultConfig() Config {
+	return Config{
+		Listen: "127.0.0.1:8080", MaxUploadBytes: 500 << 20, Uploads: 64, UploadWait: time.Second, MinUploadRate: 4 << 10, Stall: 30 * time.Second,
+		MaxWait: 5 * time.Second, PublishTimeout: 10 * time.Second, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		DrainTimeout: 30 * time.Second, GPUTypes: []string{"image/*"},
+	}
+}
+
+// Validate refuses settings that cannot work.
+func (c Config) Validate() error {
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return fmt.Errorf("gateway: listen %q is not host:port", c.Listen)
+	}
+	if c.PublicURL != "" {
+		if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" {
+			return errors.New("gateway: public_url is not an http:// or https:// address")
+		}
+	}
+	switch {
+	case c.MaxUploadBytes < 1:
+		return errors.New("gateway: max_upload_bytes is below 1")
+	case c.Uploads < 1:
+		return errors.New("gateway: uploads is below 1")
+	case c.MinUploadRate < 1:
+		return errors.New("gateway: min_upload_rate is below 1")
+	case c.UploadWait < 0:
+		return errors.New("gateway: upload_wait is negative")
+	}
+	for name, d := range map[string]time.Duration{"stall": c.Stall, "max_wait": c.MaxWait, "publish_timeout": c.PublishTimeout,
+		"header_timeout": c.HeaderTimeout, "idle_timeout": c.IdleTimeout, "drain_timeout": c.DrainTimeout} {
+		if d <= 0 {
+			return fmt.Errorf("gateway: %s is not above 0", name)
+		}
+	}
+	return nil
+}
+
+// class is the hardware class a document of the media type is first sent to. Prepare corrects it once it has opened the document.
+func (c Config) class(media string) string {
+	for _, t := range c.GPUTypes {
+		if family, all := strings.CutSuffix(t, "/*"); t == media || all && strings.HasPrefix(media, family+"/") {
+			return topology.Classes[1]
+		}
+	}
+	return topology.Classes[0]
+}

@@ -1,0 +1,134 @@
+// Package gateway is the HTTP face of the stream: submit a document, follow its job, fetch its result.
+//
+// Every replica gives the same answers (P4): what it knows comes from a [view.View], and each look-up waits until the view is as new as the
+// request. A document is accepted when its bytes and its event are durable, not before (P1). An upload is streamed; what it holds in
+// memory is bounded whatever its size (P6). Every look-up is by (tenant, job), and the tenant is the API key's (P8).
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"docstream/gateway/view"
+	"docstream/internal/blob"
+	"docstream/producers"
+	"docstream/schemas"
+)
+
+// Objects is what the gateway needs of the object store.
+type Objects interface {
+	Put(ctx context.Context, key string, body []byte, o blob.Options) error
+	Upload(ctx context.Context, key string, body io.Reader, o blob.Options) error
+	Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, blob.Object, error)
+	Head(ctx context.Context, key string) (blob.Object, error)
+	Delete(ctx context.Context, key string) error
+}
+
+// Info names the running build.
+type Info struct{ Version, Revision string }
+
+// Gateway serves the API. It keeps nothing of its own between two requests but the view.
+type Gateway struct {
+	cfg      Config
+	view     *view.View
+	producer *producers.Producer
+	objects  Objects
+	key      schemas.SigningKey
+	build    Info
+	log      *slog.Logger
+	metrics  *metrics
+	handler  http.Handler
+	slots    chan struct{} // one for each upload in flight
+
+	listening chan struct{} // closed when addr is known
+	once      sync.Once
+	addr      string
+}
+
+// New returns an inert gateway. The caller runs the view, and ends it after the gateway.
+func New(cfg Config, v *view.View, p *producers.Producer, objects Objects, key schemas.SigningKey, build Info, log *slog.Logger, reg *prometheus.Registry) *Gateway {
+	gin.SetMode(gin.ReleaseMode)
+	g := &Gateway{
+		cfg: cfg, view: v, producer: p, objects: objects, key: key, build: build, log: log, metrics: newMetrics(reg),
+		slots: make(chan struct{}, cfg.Uploads), listening: make(chan struct{}),
+	}
+	g.handler = withHead(g.engine(reg))
+	return g
+}
+
+// Handler is the whole face, for a server of the caller's own.
+func (g *Gateway) Handler() http.Handler { return g.handler }
+
+// Listening is closed once the gateway listens and Addr knows where.
+func (g *Gateway) Listening() <-chan struct{} { return g.listening }
+
+// Addr is the address the gateway listens on, port 0 resolved; empty before it listens.
+func (g *Gateway) Addr() string {
+	select {
+	case <-g.listening:
+		return g.addr
+	default:
+		return ""
+	}
+}
+
+// Run listens and serves until ctx ends. Then it takes no new connection and no new request, finishes those in flight, and returns.
+func (g *Gateway) Run(ctx context.Context) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", g.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	g.once.Do(func() { g.addr = l.Addr().String(); close(g.listening) })
+	s := g.server()
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	g.log.Info("the gateway listens", "address", l.Addr().String())
+	select {
+	case err := <-served:
+		return fmt.Errorf("gateway: %w", err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.DrainTimeout)
+	defer cancel()
+	if err := s.Shutdown(drain); err != nil {
+		g.log.Warn("requests were cut off at the end of the drain time", "error", err)
+		return errors.Join(s.Close())
+	}
+	return nil
+}
+
+// server has no timeout for a whole request: bodies and answers are bounded by progress instead, see paced.
+func (g *Gateway) server() *http.Server {
+	return &http.Server{
+		Handler: g.handler, ReadHeaderTimeout: g.cfg.HeaderTimeout, IdleTimeout: g.cfg.IdleTimeout, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// withHead answers HEAD as GET: the server leaves the body out.
+func withHead(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			r = r.WithContext(r.Context())
+			r.Method = http.MethodGet
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// timestamp is how the API writes times.
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// link writes an address of this API, below the public one where there is one.
+func (g *Gateway) link(path string) string { return strings.TrimSuffix(g.cfg.PublicURL, "/") + path }

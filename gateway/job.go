@@ -1,0 +1,165 @@
+package gateway
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"docstream/schemas"
+)
+
+// jobBody is a job as the API shows it.
+type jobBody struct {
+	JobID    string       `json:"job_id"`
+	Status   string       `json:"status"`
+	Stage    string       `json:"stage"`
+	Run      int          `json:"run"`
+	Version  int64        `json:"version"`
+	Priority string       `json:"priority"`
+	Progress progressBody `json:"progress"`
+
+	CreatedAt  string `json:"created_at"`
+	StartedAt  string `json:"started_at,omitempty"`
+	FinishedAt string `json:"finished_at,omitempty"`
+
+	Source   sourceBody        `json:"source"`
+	Options  optionsBody       `json:"options"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+
+	StatusURL string        `json:"status_url"`
+	ResultURL string        `json:"result_url,omitempty"`
+	Formats   []string      `json:"formats,omitempty"`
+	Error     *jobError     `json:"error,omitempty"`
+	Failures  []failureBody `json:"failures,omitempty"`
+}
+
+// progressBody counts the pages that were asked for: pages_total is 0 while nobody knows how many they are.
+type progressBody struct {
+	PagesTotal  int     `json:"pages_total"`
+	PagesDone   int     `json:"pages_done"`
+	PagesFailed int     `json:"pages_failed"`
+	Percent     float64 `json:"percent"`
+}
+
+type sourceBody struct {
+	Filename  string `json:"filename"`
+	MediaType string `json:"media_type"`
+	Size      int64  `json:"size"`
+	SHA256    string `json:"sha256"`
+	Pages     int    `json:"pages,omitempty"` // of the whole document
+}
+
+type optionsBody struct {
+	OCR           string   `json:"ocr"`
+	Pages         string   `json:"pages,omitempty"`
+	OutputFormats []string `json:"output_formats"`
+}
+
+type jobError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+type failureBody struct {
+	Page    int    `json:"page"`
+	Stage   string `json:"stage"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// job answers where a job stands.
+func (g *Gateway) job(c *gin.Context) error {
+	s, err := g.find(c)
+	if err != nil {
+		return err
+	}
+	tag := fmt.Sprintf(`W/"%d.%d"`, s.Run, s.Version)
+	c.Header("ETag", tag)
+	if matches(c.GetHeader("If-None-Match"), tag) {
+		c.Status(http.StatusNotModified)
+		c.Writer.WriteHeaderNow()
+		return nil
+	}
+	if !schemas.Terminal(s.Status) {
+		c.Header("Retry-After", "1")
+	}
+	g.json(c, http.StatusOK, g.show(s))
+	return nil
+}
+
+// find looks the job of the path up, as new as the request (P4), for the tenant of the key and nobody else (P8). Another tenant's job and
+// one that does not exist are the same answer.
+func (g *Gateway) find(c *gin.Context) (*schemas.JobSnapshot, error) {
+	id := c.Param("job_id")
+	if !schemas.ValidJobID(id) {
+		return nil, refuse(schemas.JobNotFound, "")
+	}
+	about(c, id)
+	if err := g.fresh(c.Request.Context()); err != nil {
+		return nil, err
+	}
+	s, ok := g.view.Job(tenant(c), id)
+	switch {
+	case ok:
+		return s, nil
+	case !g.view.Ready(): // it is ending: what it does not find may exist
+		return nil, refuse(schemas.ServiceUnavailable, "")
+	}
+	return nil, refuse(schemas.JobNotFound, "")
+}
+
+// show turns a snapshot into what the API shows of it.
+func (g *Gateway) show(s *schemas.JobSnapshot) jobBody {
+	b := jobBody{
+		JobID: s.JobID, Status: s.Status, Stage: s.Stage, Run: s.Run, Version: s.Version, Priority: s.Priority, Progress: progress(s),
+		CreatedAt: timestamp(s.SubmittedAt), StartedAt: moment(s.OpenedAt), FinishedAt: moment(s.EndedAt),
+		Source:    sourceBody{Filename: s.Source.Filename, MediaType: s.Source.MediaType, Size: s.Source.Size, SHA256: s.Source.SHA256, Pages: s.PagesTotal},
+		Options:   optionsBody{OCR: s.Options.OCR, Pages: s.Options.Pages, OutputFormats: s.Options.OutputFormats},
+		Metadata:  s.Metadata,
+		StatusURL: g.statusURL(s.JobID),
+	}
+	if len(b.Options.OutputFormats) == 0 {
+		b.Options.OutputFormats = Formats
+	}
+	if hasResult(s) {
+		b.ResultURL = g.resultURL(s.JobID)
+		for _, o := range s.Outputs {
+			b.Formats = append(b.Formats, o.Format)
+		}
+	}
+	if s.Status == schemas.Failed || s.Status == schemas.Expired {
+		b.Error = &jobError{Code: s.Code, Message: s.Message}
+	}
+	for _, f := range s.Failures {
+		b.Failures = append(b.Failures, failureBody{Page: f.Page, Stage: f.Stage, Code: f.Code, Message: f.Message})
+	}
+	return b
+}
+
+// hasResult reports whether a result may be served: outputs of a cancelled run never are.
+func hasResult(s *schemas.JobSnapshot) bool {
+	return (s.Status == schemas.Completed || s.Status == schemas.Partial) && len(s.Outputs) > 0
+}
+
+// progress says 100 percent only when the job has ended: writing the outputs comes after the last page.
+func progress(s *schemas.JobSnapshot) progressBody {
+	p := progressBody{PagesTotal: s.PagesExpected, PagesDone: s.PagesDone, PagesFailed: s.PagesFailed}
+	switch {
+	case s.Status == schemas.Completed || s.Status == schemas.Partial:
+		p.Percent = 100
+	case s.PagesExpected > 0:
+		p.Percent = min(99, math.Floor(1000*float64(s.PagesDone+s.PagesFailed)/float64(s.PagesExpected))/10)
+	}
+	return p
+}
+
+// moment writes a time that may not have come yet.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return timestamp(t)
+}

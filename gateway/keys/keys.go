@@ -1,0 +1,94 @@
+// Package keys makes and checks API keys: dsk_<id>_<secret>. The id is public and names the key in logs and usage; of the secret only a
+// keyed hash is ever stored (P8).
+package keys
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"docstream/schemas"
+)
+
+// The scopes a key can have.
+const (
+	Documents = "documents" // submit and follow documents
+	Admin     = "admin"     // administer keys and tenants
+)
+
+const (
+	prefix      = "dsk_"
+	idBytes     = 10 // 80 bits: no two keys meet
+	secretBytes = 32 // 256 bits
+)
+
+var (
+	letters  = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+	idLength = letters.EncodedLen(idBytes)
+	maxToken = 200
+)
+
+// New returns a fresh key of a tenant: the token, to be shown once, and the event that makes it known. A zero expires means never. The
+// error says what is wrong with the tenant, the name or a scope.
+func New(house schemas.SigningKey, tenant, name string, scopes []string, expires time.Time) (token string, event *schemas.APIKeyChanged, err error) {
+	switch {
+	case len(house.Secret) == 0:
+		return "", nil, errors.New("keys: the house key is missing")
+	case !schemas.ValidTenant(tenant):
+		return "", nil, errors.New("keys: a tenant is 1 to 40 of a-z, 0-9 and -")
+	case len(name) > 200:
+		return "", nil, errors.New("keys: the name is longer than 200 bytes")
+	case len(scopes) == 0:
+		return "", nil, errors.New("keys: a key needs a scope")
+	case slices.ContainsFunc(scopes, func(s string) bool { return s != Documents && s != Admin }):
+		return "", nil, errors.New("keys: the scopes are documents and admin")
+	}
+	id, secret := random(idBytes), random(secretBytes)
+	now := time.Now().UTC()
+	event = &schemas.APIKeyChanged{
+		Head:  schemas.Head{EventID: schemas.EventIDFor(id, 0, "keys", 0, "APIKeyChanged", 0), Tenant: tenant, At: now},
+		KeyID: id, Name: name, Hash: house.Fingerprint(secret), Scopes: slices.Clone(scopes), CreatedAt: now, ExpiresAt: expires,
+	}
+	return prefix + id + "_" + secret, event, nil
+}
+
+// Revoke returns the event that ends a key now.
+func Revoke(k *schemas.APIKeyChanged) *schemas.APIKeyChanged {
+	r := *k
+	r.At = time.Now().UTC()
+	r.RevokedAt = r.At
+	r.EventID = schemas.EventIDFor(r.KeyID, 0, "keys", 0, r.Kind(), r.At.UnixMicro())
+	return &r
+}
+
+// Split takes a token apart; false where it does not have the form of one.
+func Split(token string) (id, secret string, ok bool) {
+	rest, ok := strings.CutPrefix(token, prefix)
+	if !ok || len(token) > maxToken {
+		return "", "", false
+	}
+	id, secret, ok = strings.Cut(rest, "_")
+	return id, secret, ok && len(id) == idLength && secret != "" && strings.Trim(id, "0123456789abcdefghjkmnpqrstvwxyz") == ""
+}
+
+// Valid reports whether the secret is the key's and the key may be used at the time. It takes as long for a wrong secret as for a right
+// one.
+func Valid(house schemas.SigningKey, k *schemas.APIKeyChanged, secret string, now time.Time) bool {
+	same := hmac.Equal(k.Hash, house.Fingerprint(secret))
+	return same && k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
+}
+
+// Allows reports whether the key has the scope.
+func Allows(k *schemas.APIKeyChanged, scope string) bool { return slices.Contains(k.Scopes, scope) }
+
+func random(n int) string {
+	b := make([]byte, n)
+	if _, err := rand.Read(b); err != nil {
+		panic(err) // the system has no randomness: nothing can be safe from here on
+	}
+	return letters.EncodeToString(b)
+}

@@ -1,0 +1,111 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"docstream/internal/blob"
+	"docstream/internal/fault"
+	"docstream/schemas"
+)
+
+// memory is an object store that can be told to fail.
+type memory struct {
+	mu      sync.Mutex
+	objects map[string][]byte
+	types   map[string]string
+	deleted []string
+	down    bool // every call fails as a store does that cannot be reached
+	uploads int
+	puts    int
+}
+
+func newMemory() *memory { return &memory{objects: map[string][]byte{}, types: map[string]string{}} }
+
+func (m *memory) set(down bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.down = down
+}
+
+func (m *memory) keys() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []string
+	for k := range m.objects {
+		out = append(out, k)
+	}
+	return out
+}
+
+func (m *memory) body(key string) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.objects[key]
+}
+
+func (m *memory) reach(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down {
+		return fault.World(schemas.ServiceUnavailable, "The object store does not answer; try again.").Because(errors.New("dial tcp 10.0.0.1:9000: refused"))
+	}
+	return ctx.Err()
+}
+
+func (m *memory) Put(ctx context.Context, key string, body []byte, o blob.Options) error {
+	if err := m.reach(ctx); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.objects[key], m.types[key] = bytes.Clone(body), o.MediaType
+	m.puts++
+	return nil
+}
+
+// Upload keeps what came even where the body breaks off: a store that is less careful than ours.
+func (m *memory) Upload(ctx context.Context, key string, body io.Reader, o blob.Options) error {
+	if err := m.reach(ctx); err != nil {
+		return err
+	}
+	b, err := io.ReadAll(body)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.objects[key], m.types[key] = b, o.MediaType
+	m.uploads++
+	return err
+}
+
+func (m *memory) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, blob.Object, error) {
+	if err := m.reach(ctx); err != nil {
+		return nil, blob.Object{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, ok := m.objects[key]
+	if !ok {
+		return nil, blob.Object{}, blob.ErrNotFound
+	}
+	return io.NopCloser(bytes.NewReader(b[offset:])), blob.Object{Key: key, Size: int64(len(b))}, nil
+}
+
+func (m *memory) Head(ctx context.Context, key string) (blob.Object, error) {
+	_, o, err := m.Get(ctx, key, 0, 0)
+	return o, err
+}
+
+func (m *memory) Delete(ctx context.Context, key string) error {
+	if err := m.reach(ctx); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.objects, key)
+	m.deleted = append(m.deleted, key)
+	return nil
+}
+

@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"mime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// mediaTypes are the types the formats are asked for by.
+var mediaTypes = map[string]string{
+	"markdown": "text/markdown", "json": "application/json", "html": "text/html", "csv": "text/csv", "text": "text/plain",
+}
+
+// maxAccept bounds how many entries of an Accept header are read.
+const maxAccept = 32
+
+// negotiate lists, best first, the composed formats an Accept header takes. Equal wishes go by the order of Formats; no header takes
+// everything.
+func negotiate(accept string, composed []string) []string {
+	if strings.TrimSpace(accept) == "" {
+		accept = "*/*"
+	}
+	quality := map[string]float64{}
+	exact := map[string]int{} // how exactly the entry that decided named the format
+	for i, entry := range strings.Split(accept, ",") {
+		if i == maxAccept {
+			break
+		}
+		kind, params, err := mime.ParseMediaType(entry)
+		if err != nil {
+			continue
+		}
+		q := 1.0
+		if v, ok := params["q"]; ok {
+			if q, err = strconv.ParseFloat(v, 64); err != nil || q < 0 || q > 1 {
+				continue
+			}
+		}
+		for _, f := range Formats {
+			if n := exactness(kind, mediaTypes[f]); n > exact[f] {
+				exact[f], quality[f] = n, q
+			}
+		}
+	}
+	var out []string
+	for _, f := range Formats {
+		if quality[f] > 0 && slices.Contains(composed, f) {
+			out = append(out, f)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b string) int {
+		switch {
+		case quality[a] > quality[b]:
+			return -1
+		case quality[a] < quality[b]:
+			return 1
+		}
+		return 0
+	})
+	return out
+}
+
+// exactness is 3 for the type itself, 2 for its family, 1 for anything, 0 where the entry does not take the type.
+func exactness(entry, t string) int {
+	family, _, _ := strings.Cut(t, "/")
+	switch entry {
+	case t:
+		return 3
+	case family + "/*":
+		return 2
+	case "*/*":
+		return 1
+	}
+	return 0
+}
+
+// matches reports whether an If-None-Match header names the tag; weak and strong count as the same.
+func matches(header, tag string) bool {
+	for t := range strings.SplitSeq(header, ",") {
+		t = strings.TrimSpace(t)
+		if t == "*" || t != "" && strings.TrimPrefix(t, "W/") == strings.TrimPrefix(tag, "W/") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"docstream/internal/telemetry"
+	"docstream/schemas"
+)
+
+// What handlers leave in the request for the one line the log writes of it.
+const (
+	codeKey   = "docstream.code"   // error code of the answer
+	tenantKey = "docstream.tenant" // who asks
+	apiKeyKey = "docstream.api_key_id"
+)
+
+// noRoute stands for addresses that do not exist, in logs and metrics: a client must not be able to make names there.
+const noRoute = "none"
+
+// observe gives a request its id and span, then counts it and writes its one line: no body, no query, no header, no secret (P8).
+func (g *Gateway) observe(c *gin.Context) {
+	began := time.Now()
+	route := c.FullPath()
+	if route == "" {
+		route = noRoute
+	}
+	id := c.GetHeader("X-Request-Id")
+	if !schemas.ValidRequestID(id) {
+		id = schemas.NewRequestID(began)
+	}
+	c.Header("X-Request-Id", id)
+	ctx := propagation.TraceContext{}.Extract(c.Request.Context(), propagation.HeaderCarrier(c.Request.Header))
+	ctx, span := otel.Tracer("docstream/gateway").Start(ctx, c.Request.Method+" "+route, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+		attribute.String("http.request.method", c.Request.Method), attribute.String("http.route", route), attribute.String("docstream.request_id", id)))
+	defer span.End()
+	c.Request = c.Request.WithContext(telemetry.With(ctx, telemetry.Job{RequestID: id}))
+	defer func() {
+		cut := g.recovered(c, recover())
+		g.account(c, span, route, time.Since(began))
+		if cut {
+			panic(http.ErrAbortHandler) // the server drops the connection without a word
+		}
+	}()
+	c.Next()
+}
+
+// recovered turns a panic into INTERNAL; it reports whether an answer had begun, so that only cutting the connection is left.
+func (g *Gateway) recovered(c *gin.Context, p any) (cut bool) {
+	if p == nil {
+		return false
+	}
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		return true
+	}
+	g.log.ErrorContext(c.Request.Context(), "panic", "error", fmt.Sprint(p), "stack", string(debug.Stack()))
+	c.Abort()
+	if c.Writer.Written() {
+		return true
+	}
+	g.fail(c, refuse(schemas.Internal, ""))
+	return false
+}
+
+// account counts a request and writes its line.
+func (g *Gateway) account(c *gin.Context, span trace.Span, route string, took time.Duration) {
+	status := c.Writer.Status()
+	g.metrics.requests.WithLabelValues(route, method(c.Request.Method), strconv.Itoa(status)).Inc()
+	g.metrics.seconds.WithLabelValues(route, method(c.Request.Method)).Observe(took.Seconds())
+	span.SetAttributes(attribute.Int("http.response.status_code", status))
+	if status >= http.StatusInternalServerError {
+		span.SetStatus(codes.Error, c.GetString(codeKey))
+	}
+	level := slog.LevelInfo
+	if route == "/healthz" || route == "/readyz" || route == "/metrics" {
+		level = slog.LevelDebug
+	}
+	as := []slog.Attr{slog.String("method", method(c.Request.Method)), slog.String("route", route), slog.Int("status", status),
+		slog.Int("bytes", max(0, c.Writer.Size())), slog.Float64("seconds", took.Seconds())}
+	if code := c.GetString(codeKey); code != "" {
+		as = append(as, slog.String("code", code))
+	}
+	g.log.LogAttrs(c.Request.Context(), level, "request", as...)
+}
+
+// method keeps a client from making names in logs and metrics.
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "OTHER"
+}
+
+// about puts the job a request is about into its logs and its errors.
+func about(c *gin.Context, job string) {
+	c.Request = c.Request.WithContext(telemetry.With(c.Request.Context(), telemetry.Job{JobID: job}))
+	trace.SpanFromContext(c.Request.Context()).SetAttributes(attribute.String("docstream.job_id", job))
+}
+
+// requestID is the id of the request, made or taken by observe.
+func requestID(c *gin.Context) string { return telemetry.JobOf(c.Request.Context()).RequestID }

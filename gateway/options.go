@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"docstream/internal/topology"
+	"docstream/schemas"
+)
+
+// Formats are the outputs a job can compose, in the order they are offered.
+var Formats = []string{"markdown", "json", "html", "csv", "text"}
+
+// ocrModes are the values of the ocr option.
+var ocrModes = []string{"auto", "force", "off"}
+
+const (
+	maxMetadataKeys  = 50
+	maxMetadataBytes = 8 << 10
+)
+
+// options is what a client asks for beside the file.
+type options struct {
+	priority string
+	asked    schemas.Options
+	metadata map[string]string
+}
+
+func defaultOptions() options {
+	return options{priority: "normal", asked: schemas.Options{OCR: ocrModes[0]}}
+}
+
+// invalid refuses the value of an option.
+func invalid(field, message string) *refusal {
+	return refuse(schemas.InvalidOption, message).with("field", clip(field, 40))
+}
+
+// set takes one option. An empty value is the default.
+func (o *options) set(name, value string) error {
+	trimmed := strings.TrimSpace(value)
+	switch name {
+	case "priority":
+		return choose(name, trimmed, topology.Priorities, &o.priority)
+	case "ocr":
+		return choose(name, trimmed, ocrModes, &o.asked.OCR)
+	case "output_formats":
+		return o.formats(trimmed)
+	case "pages":
+		return o.pages(trimmed)
+	case "metadata":
+		return o.labels(trimmed)
+	case "webhook_url":
+		return refuse(schemas.OptionNotAvailable, "Webhooks are not offered yet; poll status_url.").with("field", name)
+	}
+	return invalid(name, "There is no such option.").with("allowed", []string{"file", "priority", "output_formats", "ocr", "pages", "metadata"})
+}
+
+func choose(name, value string, allowed []string, into *string) error {
+	if value == "" {
+		return nil
+	}
+	if !slices.Contains(allowed, value) {
+		return invalid(name, "The value is not one of those allowed.").with("allowed", allowed)
+	}
+	*into = value
+	return nil
+}
+
+// formats adds to the list, which may come as one field parted by commas or as several; the order is ours, so that it changes no result.
+func (o *options) formats(value string) error {
+	for f := range strings.SplitSeq(value, ",") {
+		f = strings.TrimSpace(f)
+		if f == "" {
+			continue
+		}
+		if !slices.Contains(Formats, f) {
+			return invalid("output_formats", "The value is not one of those allowed.").with("allowed", Formats)
+		}
+		if !slices.Contains(o.asked.OutputFormats, f) {
+			o.asked.OutputFormats = append(o.asked.OutputFormats, f)
+		}
+	}
+	slices.SortFunc(o.asked.OutputFormats, func(a, b string) int { return slices.Index(Formats, a) - slices.Index(Formats, b) })
+	return nil
+}
+
+func (o *options) pages(value string) error {
+	set, err := schemas.ParseRanges(value)
+	if err != nil {
+		return invalid("pages", "A page selection reads like 1-3,7.")
+	}
+	o.asked.Pages = set.String()
+	return nil
+}
+
+func (o *options) labels(value string) error {
+	if value == "" {
+		return nil
+	}
+	if len(value) > maxMetadataBytes || !utf8.ValidString(value) {
+		return invalid("metadata", "The metadata is too large or not UTF-8.").with("max_bytes", maxMetadataBytes)
+	}
+	var m map[string]string
+	if err := json.Unmarshal([]byte(value), &m); err != nil || m == nil {
+		return invalid("metadata", "The metadata is a JSON object whose values are strings.")
+	}
+	if _, unnamed := m[""]; unnamed || len(m) > maxMetadataKeys {
+		return invalid("metadata", fmt.Sprintf("The metadata has at most %d keys, none of them empty.", maxMetadataKeys))
+	}
+	o.metadata = m
+	return nil
+}

@@ -1,0 +1,43 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"docstream/schemas"
+)
+
+// protect sets what every answer says to browsers, and refuses what no route takes. There is no CORS: a page of another origin reads
+// nothing.
+func (g *Gateway) protect(c *gin.Context) {
+	h := c.Writer.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	// A result in HTML is a stranger's document: it may be looked at, never run.
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox")
+	if strings.HasPrefix(g.cfg.PublicURL, "https://") {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(g.cfg.MaxWait + g.cfg.Stall)) // a recorder has no deadline
+	if e := c.GetHeader("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		g.fail(c, refuse(schemas.UnsupportedMediaType, "Compressed request bodies are not taken.").with("content_encoding", clip(e, 40)))
+		c.Abort()
+		return
+	}
+	c.Next()
+}
+
+// clip shortens what a client wrote before it is said back.
+func clip(s string, n int) string {
+	s = strings.ToValidUTF8(s, "?")
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}

@@ -1,0 +1,135 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"docstream/internal/fault"
+	"docstream/internal/telemetry"
+	"docstream/schemas"
+)
+
+// refusal is an error a client sees. What it says comes from the closed table or is written for clients; the cause is for the log only.
+type refusal struct {
+	code    schemas.Code
+	message string
+	details map[string]any
+	after   time.Duration // Retry-After; 0: none
+	cause   error
+}
+
+// refuse returns the refusal of a code. message may be empty: then the table's sentence stands.
+func refuse(code schemas.Code, message string) *refusal {
+	r := &refusal{code: code, message: message}
+	if message == "" {
+		r.message = schemas.Codes[code].Meaning
+	}
+	if code == schemas.ServiceUnavailable {
+		r.after = time.Second
+	}
+	return r
+}
+
+func (r *refusal) Error() string {
+	if r.cause != nil {
+		return string(r.code) + ": " + r.cause.Error()
+	}
+	return string(r.code)
+}
+
+func (r *refusal) Unwrap() error { return r.cause }
+
+// with adds a detail.
+func (r *refusal) with(name string, value any) *refusal {
+	if r.details == nil {
+		r.details = map[string]any{}
+	}
+	r.details[name] = value
+	return r
+}
+
+// because adds the cause, for the log.
+func (r *refusal) because(err error) *refusal { r.cause = err; return r }
+
+// refusalOf turns any error into one a client may see. Text of an error nobody wrote for clients is never shown (P8).
+func refusalOf(err error) *refusal {
+	var r *refusal
+	var f *fault.Error
+	switch {
+	case errors.As(err, &r):
+		return r
+	case errors.As(err, &f) && f.Kind == fault.Unavailable:
+		return refuse(schemas.ServiceUnavailable, f.Message).because(err)
+	case errors.As(err, &f) && schemas.Codes[f.Code].HTTP != 0:
+		return refuse(f.Code, f.Message).because(err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return refuse(schemas.ServiceUnavailable, "").because(err)
+	}
+	return refuse(schemas.Internal, "").because(err)
+}
+
+// errorBody is what every error looks like.
+type errorBody struct {
+	Error struct {
+		Code    schemas.Code   `json:"code"`
+		Message string         `json:"message"`
+		Details map[string]any `json:"details"`
+	} `json:"error"`
+	RequestID string `json:"request_id"`
+	JobID     string `json:"job_id,omitempty"`
+	Timestamp string `json:"timestamp"`
+}
+
+// fail answers with an error. Where an answer has begun already only the log hears of it, and the connection is cut so that the client
+// does not take half a result for a whole one.
+func (g *Gateway) fail(c *gin.Context, err error) {
+	r := refusalOf(err)
+	ctx := c.Request.Context()
+	status := schemas.Codes[r.code].HTTP
+	if r.cause != nil && status >= http.StatusInternalServerError {
+		g.log.WarnContext(ctx, "request refused", "code", r.code, "error", r.cause)
+	}
+	c.Set(codeKey, string(r.code))
+	if c.Writer.Written() {
+		panic(http.ErrAbortHandler)
+	}
+	job := telemetry.JobOf(ctx)
+	b := errorBody{RequestID: job.RequestID, JobID: job.JobID, Timestamp: timestamp(time.Now())}
+	b.Error.Code, b.Error.Message, b.Error.Details = r.code, r.message, r.details
+	if b.Error.Details == nil {
+		b.Error.Details = map[string]any{}
+	}
+	if r.after > 0 {
+		c.Header("Retry-After", seconds(r.after))
+	}
+	if r.code == schemas.Unauthenticated {
+		c.Header("WWW-Authenticate", `Bearer realm="docstream"`)
+	}
+	g.json(c, status, b)
+}
+
+// seconds writes a duration as Retry-After does, at least 1.
+func seconds(d time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(d.Seconds())))) }
+
+// json answers with a body. Every answer gets a time to be read in.
+func (g *Gateway) json(c *gin.Context, status int, body any) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // our own types: cannot fail
+	}
+	g.mayWrite(c)
+	c.Header("Content-Length", strconv.Itoa(len(b)))
+	c.Data(status, "application/json", b)
+}
+
+// mayWrite gives the client the stall time to take what is written next.
+func (g *Gateway) mayWrite(c *gin.Context) {
+	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(g.cfg.Stall)) // a recorder has no deadline
+}

@@ -1,0 +1,70 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"docstream/gateway/keys"
+	"docstream/internal/telemetry"
+	"docstream/schemas"
+)
+
+// route is one line of the API.
+type route struct {
+	method, path string
+	scope        string // what the API key must allow; empty: no key is asked for
+	handle       func(*gin.Context) error
+}
+
+// routes is the API. The OpenAPI document names the same ones; a test holds it to that.
+func (g *Gateway) routes() []route {
+	return []route{
+		{http.MethodPost, "/api/v1/documents", keys.Documents, g.submit},
+		{http.MethodGet, "/api/v1/jobs", keys.Documents, g.jobs},
+		{http.MethodGet, "/api/v1/jobs/:job_id", keys.Documents, g.job},
+		{http.MethodGet, "/api/v1/jobs/:job_id/result", keys.Documents, g.result},
+		{http.MethodGet, "/openapi.json", "", g.openAPI},
+		{http.MethodGet, "/healthz", "", g.healthz},
+		{http.MethodGet, "/readyz", "", g.readyz},
+		{http.MethodGet, "/", "", g.root},
+	}
+}
+
+func (g *Gateway) engine(reg *prometheus.Registry) *gin.Engine {
+	e := gin.New()
+	e.RedirectTrailingSlash, e.RedirectFixedPath = false, false
+	e.HandleMethodNotAllowed, e.ContextWithFallback = true, true
+	e.ForwardedByClientIP = false
+	e.Use(g.observe, g.protect)
+	for _, r := range g.routes() {
+		e.Handle(r.method, r.path, g.answer(r))
+	}
+	e.GET("/metrics", gin.WrapH(telemetry.Handler(reg)))
+	e.NoRoute(g.answer(route{handle: func(*gin.Context) error { return refuse(schemas.RouteNotFound, "") }}))
+	e.NoMethod(g.answer(route{handle: func(*gin.Context) error { return refuse(schemas.MethodNotAllowed, "") }}))
+	return e
+}
+
+// answer runs a route: first who asks, then what.
+func (g *Gateway) answer(r route) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if r.scope != "" {
+			if err := g.authenticate(c, r.scope); err != nil {
+				g.fail(c, err)
+				return
+			}
+		}
+		if err := r.handle(c); err != nil {
+			g.fail(c, err)
+		}
+	}
+}
+
+// root says where to read on.
+func (g *Gateway) root(c *gin.Context) error {
+	g.json(c, http.StatusOK, gin.H{"service": "docstream", "version": g.build.Version, "revision": g.build.Revision,
+		"api": g.link("/api/v1/jobs"), "reference": g.link("/openapi.json"), "metrics": g.link("/metrics")})
+	return nil
+}

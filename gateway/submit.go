@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"docstream/internal/fault"
+	"docstream/schemas"
+)
+
+// accepted is the answer to a submission. estimated_time_ms is how long documents of this class and size took lately, behind the present
+// backlog.
+type accepted struct {
+	JobID           string `json:"job_id"`
+	Status          string `json:"status"`
+	EstimatedTimeMS int64  `json:"estimated_time_ms"`
+	StatusURL       string `json:"status_url"`
+	ResultURL       string `json:"result_url"`
+}
+
+// submit takes a document. The order is P1's: the bytes are in the store, then the event is in the log, then the client hears 202.
+func (g *Gateway) submit(c *gin.Context) error {
+	if err := g.bounded(c); err != nil {
+		return err
+	}
+	release, err := g.slot(c.Request.Context())
+	if err != nil {
+		return err
+	}
+	u := &upload{g: g, tenant: tenant(c), options: defaultOptions()}
+	defer func() { release() }()
+	if err := u.receive(c); err != nil {
+		u.discard(c.Request.Context())
+		return err
+	}
+	e := g.submission(c, u)
+	about(c, e.JobID)
+	pending, err := g.publish(c.Request.Context(), e)
+	if pending != nil { // the slot is free when the log has made up its mind: what hangs stays bounded
+		free := release
+		release = func() {}
+		go func() { <-pending; free() }()
+	}
+	if err != nil {
+		// An outcome nobody knows deletes nothing: the event may be in the log, and then the job is accepted (P1).
+		if fault.KindOf(err) != fault.Unavailable {
+			u.discard(c.Request.Context())
+		}
+		return err
+	}
+	g.accept(c, e)
+	return nil
+}
+
+// bounded refuses by its head what cannot be taken, before a byte of the body is read.
+func (g *Gateway) bounded(c *gin.Context) error {
+	if c.Request.ContentLength > g.cfg.MaxUploadBytes+bodyOverhead {
+		return g.tooLarge(c)
+	}
+	return nil
+}
+
+// tooLarge refuses a file above the limit; the connection is closed rather than read to its end.
+func (g *Gateway) tooLarge(c *gin.Context) error {
+	c.Header("Connection", "close")
+	return refuse(schemas.FileTooLarge, "").with("max_bytes", g.cfg.MaxUploadBytes)
+}
+
+// slot waits, shortly, for a place among the uploads in flight.
+func (g *Gateway) slot(ctx context.Context) (release func(), err error) {
+	wait := time.NewTimer(g.cfg.UploadWait)
+	defer wait.Stop()
+	select {
+	case g.slots <- struct{}{}:
+	case <-wait.C:
+		return nil, refuse(schemas.ServiceUnavailable, "Too many uploads are in flight; try again.").with("uploads", g.cfg.Uploads)
+	case <-ctx.Done():
+		return nil, refuse(schemas.UploadInterrupted, "").because(ctx.Err())
+	}
+	g.metrics.active.Inc()
+	return func() { g.metrics.active.Dec(); <-g.slots }, nil
+}
+
+// submission is the event of an upload: version 0 of its job.
+func (g *Gateway) submission(c *gin.Context, u *upload) *schemas.DocumentSubmitted {
+	now := time.Now().UTC()
+	e := &schemas.DocumentSubmitted{
+		Head:      schemas.Head{Tenant: u.tenant, JobID: schemas.NewJobID(now), At: now, SubmittedAt: now},
+		RequestID: requestID(c), APIKeyID: c.GetString(apiKeyKey), FromPage: 1, Class: g.cfg.class(u.media), Priority: u.options.priority,
+		Source: schemas.Source{
+			Key: u.key, Size: u.body.size, SHA256: u.body.digest(), MediaType: u.media, Filename: u.filename,
+		},
+		Options: u.options.asked, Metadata: u.options.metadata,
+	}
+	e.EventID = schemas.EventIDFor(e.JobID, 0, "gateway", 0, e.Kind(), 0)
+	return e
+}
+
+// publish makes the event durable. A client that leaves meanwhile changes nothing. Where the log does not answer in time the outcome is
+// unknown: the answer is 503, and pending is closed when the attempt has ended.
+func (g *Gateway) publish(ctx context.Context, e *schemas.DocumentSubmitted) (pending <-chan struct{}, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.PublishTimeout)
+	done, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer cancel()
+		defer close(ended)
+		done <- g.producer.Publish(ctx, e, e.RequestID)
+	}()
+	select {
+	case err := <-done:
+		return nil, err
+	case <-time.After(g.cfg.PublishTimeout + time.Second):
+		return ended, fault.World(schemas.ServiceUnavailable, "The event log does not answer; try again.").Because(errors.New("publish timed out"))
+	}
+}
+
+// accept answers 202.
+func (g *Gateway) accept(c *gin.Context, e *schemas.DocumentSubmitted) {
+	estimate := g.view.Estimate(e.Class, e.Source.Size)
+	a := accepted{
+		JobID: e.JobID, Status: schemas.Pending, EstimatedTimeMS: max(1, estimate.Milliseconds()),
+		StatusURL: g.statusURL(e.JobID), ResultURL: g.resultURL(e.JobID),
+	}
+	c.Header("Location", a.StatusURL)
+	c.Header("Retry-After", seconds(min(estimate/2, maxRetryAfter)))
+	g.json(c, http.StatusAccepted, a)
+}
+
+// maxRetryAfter bounds how long a client is told to wait before it asks again.
+const maxRetryAfter = 30 * time.Second
+
+func (g *Gateway) statusURL(job string) string { return g.link("/api/v1/jobs/" + job) }
+func (g *Gateway) resultURL(job string) string { return g.link("/api/v1/jobs/" + job + "/result") }

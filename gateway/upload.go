@@ -1,0 +1,153 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"docstream/internal/blob"
+	"docstream/schemas"
+)
+
+const (
+	smallFile    = 256 << 10 // up to so many bytes a file is one write from a pooled buffer
+	bodyOverhead = 1 << 20   // what a body may hold beside the file: options and the multipart lines
+	maxParts     = 32        // of a multipart body
+	maxField     = 16 << 10  // of one option
+)
+
+// small holds the first bytes of a file: its type is found in them, and a small file needs no more (P6).
+var small = sync.Pool{New: func() any { b := make([]byte, smallFile); return &b }}
+
+// upload is one multipart body being taken in.
+type upload struct {
+	g        *Gateway
+	tenant   string
+	options  options
+	seen     map[string]bool
+	body     *source // nil until the file has come
+	key      string  // of the stored object; empty until storing begins
+	media    string
+	filename string
+}
+
+// receive reads the body part by part. Options may come before or after the file.
+func (u *upload) receive(c *gin.Context) error {
+	kind, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
+	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
+		return refuse(schemas.InvalidRequest, "Send the document as multipart/form-data, in a field named file.")
+	}
+	body := newPaced(c, u.g.cfg)
+	defer body.done()
+	parts := multipart.NewReader(http.MaxBytesReader(c.Writer, body, u.g.cfg.MaxUploadBytes+bodyOverhead), params["boundary"])
+	u.seen = map[string]bool{}
+	for range maxParts {
+		p, err := parts.NextPart()
+		if err == io.EOF { // only bare: a body that was cut off says so in another way
+			return u.complete()
+		}
+		if err != nil {
+			return u.unreadable(c, err)
+		}
+		if err := u.part(c, p); err != nil {
+			return err
+		}
+	}
+	return refuse(schemas.InvalidRequest, "The body has too many parts.").with("max_parts", maxParts)
+}
+
+func (u *upload) complete() error {
+	if u.body == nil {
+		return refuse(schemas.MissingFile, "")
+	}
+	return nil
+}
+
+// part takes one part: the file is streamed on, an option is read whole, for it is small.
+func (u *upload) part(c *gin.Context, p *multipart.Part) error {
+	name := p.FormName()
+	if u.seen[name] && name != "output_formats" {
+		return refuse(schemas.InvalidRequest, "A field was sent twice.").with("field", clip(name, 40))
+	}
+	u.seen[name] = true
+	if name == "file" {
+		return u.file(c, p)
+	}
+	value, err := io.ReadAll(io.LimitReader(p, maxField+1))
+	if err != nil {
+		return u.unreadable(c, err)
+	}
+	if len(value) > maxField {
+		return invalid(name, "The value is too long.").with("max_bytes", maxField)
+	}
+	return u.options.set(name, string(value))
+}
+
+// file stores the file, after a look at its first bytes.
+func (u *upload) file(c *gin.Context, p *multipart.Part) error {
+	u.body = newSource(p, u.g.cfg.MaxUploadBytes)
+	u.filename = cleanName(p.FileName())
+	buf := small.Get().(*[]byte)
+	n, err := io.ReadFull(u.body, *buf)
+	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && u.body.failed == nil
+	defer func() { u.g.metrics.uploaded.Add(float64(u.body.size)) }()
+	if err != nil && !whole {
+		return u.unreadable(c, u.body.failed)
+	}
+	if n == 0 {
+		return refuse(schemas.EmptyFile, "")
+	}
+	if u.media, err = mediaType((*buf)[:n], p.Header.Get("Content-Type"), u.filename); err != nil {
+		return err
+	}
+	u.key = schemas.SourceKey(u.tenant, schemas.NewUploadID(time.Now()))
+	ctx, o := c.Request.Context(), blob.Options{MediaType: u.media}
+	if whole {
+		err = u.g.objects.Put(ctx, u.key, (*buf)[:n], o)
+	} else {
+		err = u.g.objects.Upload(ctx, u.key, io.MultiReader(bytes.NewReader((*buf)[:n]), u.body), o)
+	}
+	switch {
+	case u.body.failed != nil: // the body's fault, however the store reports it
+		return u.unreadable(c, u.body.failed)
+	case err != nil && ctx.Err() != nil:
+		return refuse(schemas.UploadInterrupted, "").because(err)
+	case err == nil:
+		small.Put(buf) // not after an error: a request that was given up may still read from it
+	}
+	return err
+}
+
+// unreadable says why a body could not be read to its end.
+func (u *upload) unreadable(c *gin.Context, err error) error {
+	var over *http.MaxBytesError
+	switch {
+	case errors.Is(err, errTooLarge), errors.As(err, &over):
+		return u.g.tooLarge(c)
+	case errors.Is(err, multipart.ErrMessageTooLarge), malformed(err):
+		return refuse(schemas.InvalidRequest, "The multipart body is malformed.").because(err)
+	}
+	c.Header("Connection", "close")
+	return refuse(schemas.UploadInterrupted, "").because(fmt.Errorf("reading the body: %w", err))
+}
+
+// discard removes what a refused upload has stored, also where the client has gone: a broken upload leaves no object.
+func (u *upload) discard(ctx context.Context) {
+	if u.key == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := u.g.objects.Delete(ctx, u.key); err != nil {
+		u.g.log.WarnContext(ctx, "a refused upload was not removed; its age will", "key", u.key, "error", err)
+	}
+}

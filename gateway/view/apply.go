@@ -1,0 +1,151 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"docstream/internal/stream"
+	"docstream/internal/topology"
+	"docstream/schemas"
+)
+
+// apply takes one record into the store. An error is ctx's or the store's own; a record that is not worth having is passed over.
+func (r *reader) apply(ctx context.Context, rec *kgo.Record) error {
+	v := r.v
+	topic := strings.TrimPrefix(rec.Topic, v.plan.Prefix)
+	v.metrics.records.WithLabelValues(topic).Inc()
+	switch topic {
+	case topology.Jobs.Spec.Name:
+		return r.job(ctx, rec, topic)
+	case topology.Settings.Spec.Name:
+		return r.setting(ctx, rec, topic)
+	}
+	return r.submission(ctx, rec, topic)
+}
+
+// decode reads an event, waiting for a registry that does not answer: a record that is skipped would be a false 404. nil means that the
+// bytes are no event.
+func (r *reader) decode(ctx context.Context, rec *kgo.Record, topic string) (schemas.Event, error) {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		e, err := r.v.codec.Decode(ctx, rec.Value)
+		if err == nil {
+			return e, nil
+		}
+		if errors.Is(err, schemas.ErrUndecodable) {
+			r.ignore(topic, "undecodable")
+			return nil, nil
+		}
+		r.v.log.WarnContext(ctx, "the view waits for the schema registry", "topic", rec.Topic, "error", err)
+		if !sleep(ctx, wait) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (r *reader) ignore(topic, reason string) {
+	r.v.metrics.ignored.WithLabelValues(topic, reason).Inc()
+}
+
+// job takes a snapshot if it is newer than what is known.
+func (r *reader) job(ctx context.Context, rec *kgo.Record, topic string) error {
+	if len(rec.Value) == 0 {
+		tenant, job, _ := strings.Cut(string(rec.Key), "/")
+		return r.forget(tenant, job)
+	}
+	e, err := r.decode(ctx, rec, topic)
+	if err != nil || e == nil {
+		return err
+	}
+	s, ok := e.(*schemas.JobSnapshot)
+	if !ok || !schemas.ValidTenant(s.Tenant) || !schemas.ValidJobID(s.JobID) {
+		r.ignore(topic, "misplaced")
+		return nil
+	}
+	return r.keep(s.Tenant, s.JobID, row{snapshot: true, run: uint32(s.Run), version: uint64(s.Version), submitted: s.SubmittedAt, status: s.Status, wire: rec.Value}, s)
+}
+
+// submission takes a signed DocumentSubmitted as version 0 of its job, unless something newer is known. Nothing in a lane is believed
+// before its signature is: the lane is open to others (P8).
+func (r *reader) submission(ctx context.Context, rec *kgo.Record, topic string) error {
+	if !r.v.key.Verify(stream.Header(rec, schemas.HeaderSignature), rec.Topic, rec.Value) {
+		r.ignore(topic, "unsigned")
+		return nil
+	}
+	e, err := r.decode(ctx, rec, topic)
+	if err != nil || e == nil {
+		return err
+	}
+	s, ok := e.(*schemas.DocumentSubmitted)
+	if !ok || s.Run != 0 || s.FromPage > 1 || !schemas.ValidTenant(s.Tenant) || !schemas.ValidJobID(s.JobID) {
+		r.ignore(topic, "misplaced")
+		return nil
+	}
+	return r.keep(s.Tenant, s.JobID, row{submitted: s.SubmittedAt, status: schemas.Pending, wire: rec.Value}, nil)
+}
+
+// keep writes a row if it is newer than the one there.
+func (r *reader) keep(tenant, job string, next row, s *schemas.JobSnapshot) error {
+	v := r.v
+	r.mu.Lock() // the two clients may bring the same job at once
+	defer r.mu.Unlock()
+	b, err := v.store.get(rowKey(tenant, job))
+	if err != nil {
+		return err
+	}
+	var old *row
+	if b != nil {
+		o := readRow(b)
+		if !next.newer(o) {
+			return nil
+		}
+		old = &o
+	} else {
+		v.metrics.jobs.Inc()
+	}
+	if err := v.store.put(tenant, job, next, old); err != nil {
+		return err
+	}
+	v.pace.moved(old, next, s, v.ready.Load())
+	return nil
+}
+
+// forget drops a job that the fold has laid to rest: its job.json answers from there on.
+func (r *reader) forget(tenant, job string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b, err := r.v.store.get(rowKey(tenant, job))
+	if err != nil || b == nil {
+		return err
+	}
+	old := readRow(b)
+	r.v.pace.gone(old)
+	r.v.metrics.jobs.Dec()
+	return r.v.store.remove(tenant, job, old)
+}
+
+// setting takes an API key; what it does not know, such as the settings of a newer build, it passes over. The newest record of a key is
+// the last one in the log.
+func (r *reader) setting(ctx context.Context, rec *kgo.Record, topic string) error {
+	if len(rec.Value) == 0 {
+		parts := strings.Split(string(rec.Key), "/")
+		if len(parts) != 3 || parts[1] != "key" {
+			return nil
+		}
+		return r.v.store.db.Delete(keyKey(parts[2]), pebble.NoSync)
+	}
+	e, err := r.decode(ctx, rec, topic)
+	if err != nil || e == nil {
+		return err
+	}
+	k, ok := e.(*schemas.APIKeyChanged)
+	if !ok || k.KeyID == "" || !schemas.ValidTenant(k.Tenant) {
+		r.ignore(topic, "misplaced")
+		return nil
+	}
+	return r.v.store.db.Set(keyKey(k.KeyID), rec.Value, pebble.NoSync)
+}

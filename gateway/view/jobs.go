@@ -1,0 +1,139 @@
+package view
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"docstream/schemas"
+)
+
+// ErrCursor says that a cursor is none of ours.
+var ErrCursor = errors.New("not a cursor")
+
+// Query selects jobs of one tenant.
+type Query struct {
+	Status string // only jobs of this status; empty: all
+	Cursor string // where the last page ended; empty: the newest
+	Limit  int    // at most so many, at least 1
+}
+
+// maxScan bounds how many jobs one page looks at: where few match, a page may be short and still have a next.
+const maxScan = 10_000
+
+// Job returns a tenant's job as of now; false where the tenant has none of that id (P8: an id alone names nothing). Call
+// [View.Fresh] first, and believe a false only while the view is [View.Ready].
+func (v *View) Job(tenant, job string) (*schemas.JobSnapshot, bool) {
+	v.opened.RLock()
+	defer v.opened.RUnlock()
+	if v.store == nil || !schemas.ValidTenant(tenant) || !schemas.ValidJobID(job) {
+		return nil, false
+	}
+	return v.read(rowKey(tenant, job))
+}
+
+// Key returns an API key by its id, revoked and expired ones too.
+func (v *View) Key(id string) (*schemas.APIKeyChanged, bool) {
+	v.opened.RLock()
+	defer v.opened.RUnlock()
+	if v.store == nil {
+		return nil, false
+	}
+	b, err := v.store.get(keyKey(id))
+	if err != nil || b == nil {
+		v.broken(err)
+		return nil, false
+	}
+	e, err := v.codec.Decode(context.Background(), b) // decoded before it was stored: the schema is known, nothing is called
+	v.broken(err)
+	k, ok := e.(*schemas.APIKeyChanged)
+	return k, ok
+}
+
+// broken takes the view out of service after an error of its store: what it cannot read must not look as if it did not exist (P4).
+func (v *View) broken(err error) {
+	if err != nil && v.ready.Swap(false) {
+		v.metrics.ready.Set(0)
+		v.log.Error("the store of the view cannot be read; this replica must be restarted", "error", err)
+	}
+}
+
+// Jobs returns a page of a tenant's jobs, newest first by the time they were accepted, then by id, and the cursor of the next page; empty
+// where this was the last. Only ErrCursor and errors of the store come back.
+func (v *View) Jobs(tenant string, q Query) (page []*schemas.JobSnapshot, next string, err error) {
+	v.opened.RLock()
+	defer v.opened.RUnlock()
+	if v.store == nil {
+		return nil, "", errors.New("view: it is not running")
+	}
+	from, err := cursorKey(tenant, q.Cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	it, err := v.store.db.NewIter(&pebble.IterOptions{LowerBound: listPrefix(tenant), UpperBound: listEnd(tenant)})
+	if err != nil {
+		return nil, "", err
+	}
+	defer it.Close()
+	var last []byte
+	seen := 0
+	for ok := it.SeekLT(from); ok; ok = it.Prev() {
+		if len(page) == q.Limit || seen == maxScan {
+			next = base64.RawURLEncoding.EncodeToString(last[len(listPrefix(tenant)):])
+			break
+		}
+		seen++
+		last = slices.Clone(it.Key())
+		if q.Status != "" && string(it.Value()) != q.Status {
+			continue
+		}
+		if s, ok := v.read(rowKey(tenant, string(last[len(listPrefix(tenant))+8:]))); ok && (q.Status == "" || s.Status == q.Status) {
+			page = append(page, s)
+		}
+	}
+	return page, next, it.Error()
+}
+
+// cursorKey returns the key a page ends before. A cursor only ever names a place in the tenant's own list (P8).
+func cursorKey(tenant, cursor string) ([]byte, error) {
+	if cursor == "" {
+		return listEnd(tenant), nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(b) <= 8 || !schemas.ValidJobID(string(b[8:])) {
+		return nil, ErrCursor
+	}
+	return append(listPrefix(tenant), b...), nil
+}
+
+// read decodes a row into a snapshot; a submission is version 0 of its job.
+func (v *View) read(key []byte) (*schemas.JobSnapshot, bool) {
+	b, err := v.store.get(key)
+	if err != nil || b == nil {
+		v.broken(err)
+		return nil, false
+	}
+	e, err := v.codec.Decode(context.Background(), readRow(b).wire) // the schema is known since the record was taken
+	if err != nil {
+		v.broken(err)
+		return nil, false
+	}
+	switch e := e.(type) {
+	case *schemas.JobSnapshot:
+		return e, true
+	case *schemas.DocumentSubmitted:
+		return pending(e), true
+	}
+	return nil, false
+}
+
+// pending is the state of a job of which nothing but its submission is known.
+func pending(s *schemas.DocumentSubmitted) *schemas.JobSnapshot {
+	return &schemas.JobSnapshot{
+		Head: s.Head, Status: schemas.Pending, Stage: "prepare", RequestID: s.RequestID, APIKeyID: s.APIKeyID, Class: s.Class,
+		Priority: s.Priority, Source: s.Source, Options: s.Options, Metadata: s.Metadata,
+	}
+}

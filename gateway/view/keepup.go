@@ -1,0 +1,81 @@
+package view
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// keepUp looks after what reading alone does not see: partitions that were added, and ends that hold nothing to read.
+func (r *reader) keepUp(ctx context.Context) error {
+	stuck := map[place]int64{}
+	for n := 0; sleep(ctx, time.Second); n++ {
+		if n%10 == 9 {
+			if err := r.grow(ctx); err != nil {
+				r.v.log.Warn("the view cannot look for new partitions now", "error", err)
+			}
+		}
+		stuck = r.pass(ctx, stuck)
+	}
+	return ctx.Err()
+}
+
+// pass moves a partition on whose log ends in offsets that hold no record, as after retention or compaction removed what was there: no
+// fetch would ever bring one that says so, and every answer would wait for it. It looks only at what has stood still since last time.
+func (r *reader) pass(ctx context.Context, before map[place]int64) map[place]int64 {
+	ends, err := r.ends(ctx)
+	if err != nil {
+		return nil
+	}
+	_, jobs := r.followed()
+	committedOnly := map[place]bool{}
+	for _, p := range jobs {
+		committedOnly[p] = true
+	}
+	now, standing := r.v.reach.now(), map[place]int64{}
+	short, _ := r.v.reach.short(ends)
+	for _, p := range short {
+		at := now[p]
+		standing[p] = at
+		if was, ok := before[p]; !ok || was != at {
+			continue
+		}
+		level := uncommitted
+		if committedOnly[p] {
+			level = committed
+		}
+		if _, next, kept, err := r.ask.peek(ctx, p, at, level); err == nil && kept == 0 && next > at {
+			r.v.reach.advance(map[place]int64{p: next})
+		}
+	}
+	return standing
+}
+
+// grow follows partitions that were added to a lane, from their start.
+func (r *reader) grow(ctx context.Context) error {
+	lanes := laneTopics(r.v.plan)
+	counts, err := r.ask.partitions(ctx, lanes)
+	if err != nil {
+		return err
+	}
+	now, added := r.v.reach.now(), map[place]int64{}
+	for _, p := range places(counts, lanes...) {
+		if _, ok := now[p]; !ok {
+			added[p] = 0
+		}
+	}
+	if len(added) == 0 {
+		return nil
+	}
+	at := assignment(added)
+	for _, partitions := range at {
+		for p := range partitions {
+			partitions[p] = kgo.NewOffset().AtStart()
+		}
+	}
+	r.tail.AddConsumePartitions(at)
+	r.v.reach.advance(added)
+	r.v.log.Info("the view follows new partitions", "count", len(added))
+	return nil
+}

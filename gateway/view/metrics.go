@@ -1,0 +1,29 @@
+package view
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	ready   prometheus.Gauge
+	jobs    prometheus.Gauge
+	records *prometheus.CounterVec
+	ignored *prometheus.CounterVec
+	wait    prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		ready: prometheus.NewGauge(prometheus.GaugeOpts{Name: "docstream_view_ready", Help: "1 while the view can answer."}),
+		jobs:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "docstream_view_jobs", Help: "Jobs the view holds."}),
+		records: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "docstream_view_records_total", Help: "Records the view has read."}, []string{"topic"}),
+		ignored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "docstream_view_ignored_total", Help: "Records the view passed over: unsigned, unreadable or not what the topic is for."}, []string{"topic", "reason"}),
+		wait: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "docstream_view_wait_seconds", Help: "Time a look-up waited until the view was as new as the request.",
+			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10}}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.ready, m.jobs, m.records, m.ignored, m.wait)
+	}
+	return m
+}

@@ -1,0 +1,134 @@
+package view
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"docstream/internal/topology"
+)
+
+// reader is one run of a view: the clients it reads with and where they began.
+type reader struct {
+	v    *View
+	ask  *broker
+	tail *kgo.Client // lanes and settings, read uncommitted
+	jobs *kgo.Client // read committed
+
+	mu sync.Mutex // one writer to a job's row at a time
+}
+
+// reader connects; nothing is read yet.
+func (v *View) reader() (*reader, error) {
+	cl, err := v.conn.Client()
+	if err != nil {
+		return nil, fmt.Errorf("view: %w", err)
+	}
+	return &reader{v: v, ask: &broker{cl: cl, adm: kadm.NewClient(cl)}}, nil
+}
+
+func (r *reader) close() {
+	for _, cl := range []*kgo.Client{r.tail, r.jobs, r.ask.cl} {
+		if cl != nil {
+			cl.Close()
+		}
+	}
+}
+
+// assign starts reading partitions at offsets, in no group.
+//
+// Jobs are written in transactions and read committed. The lanes are written without: there, whoever leaves a transaction of his own open
+// must not hold up the answers for everybody else (P7).
+func (r *reader) assign(at map[place]int64, level kgo.IsolationLevel) (*kgo.Client, error) {
+	fetch := r.v.cfg.FetchBytes
+	return r.v.conn.Client(
+		kgo.ConsumePartitions(assignment(at)),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(level),
+		kgo.KeepControlRecords(), // positions must pass the markers of transactions, or they would never reach the end
+		kgo.FetchMaxBytes(int32(fetch)), kgo.FetchMaxPartitionBytes(int32(min(fetch, 4<<20))),
+		kgo.FetchMaxWait(2*time.Second), kgo.MaxConcurrentFetches(2),
+	)
+}
+
+func assignment(at map[place]int64) map[string]map[int32]kgo.Offset {
+	out := map[string]map[int32]kgo.Offset{}
+	for p, o := range at {
+		if out[p.topic] == nil {
+			out[p.topic] = map[int32]kgo.Offset{}
+		}
+		out[p.topic][p.partition] = kgo.NewOffset().At(o)
+	}
+	return out
+}
+
+// follow takes records until ctx ends.
+func (r *reader) follow(ctx context.Context, cl *kgo.Client) error {
+	for {
+		f := cl.PollRecords(ctx, 1000)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		for _, e := range f.Errors() {
+			r.v.log.Warn("the view cannot read a partition now", "topic", e.Topic, "partition", e.Partition, "error", e.Err)
+		}
+		if f.NumRecords() == 0 && !sleep(ctx, 100*time.Millisecond) {
+			return ctx.Err()
+		}
+		next := map[place]int64{}
+		for it := f.RecordIter(); !it.Done(); {
+			rec := it.Next()
+			if !rec.Attrs.IsControl() {
+				if err := r.apply(ctx, rec); err != nil {
+					return err
+				}
+			}
+			next[place{rec.Topic, rec.Partition}] = rec.Offset + 1
+		}
+		r.v.reach.advance(next) // only now: what is said to be held is held
+	}
+}
+
+// ends asks how far everything that is followed reaches: the lanes and settings by their high watermark, the jobs by the last stable
+// offset, which is as far as any replica can have shown to anybody.
+func (r *reader) ends(ctx context.Context) (map[place]int64, error) {
+	tail, jobs := r.followed()
+	type answer struct {
+		ends map[place]int64
+		err  error
+	}
+	second := make(chan answer, 1)
+	go func() {
+		ends, err := r.ask.offsets(ctx, jobs, latest, committed)
+		second <- answer{ends, err}
+	}()
+	ends, err := r.ask.offsets(ctx, tail, latest, uncommitted)
+	also := <-second
+	if err != nil {
+		return nil, err
+	}
+	if also.err != nil {
+		return nil, also.err
+	}
+	for p, o := range also.ends {
+		ends[p] = o
+	}
+	return ends, nil
+}
+
+// followed lists what is read, the jobs apart.
+func (r *reader) followed() (tail, jobs []place) {
+	name := r.v.plan.Name(topology.Jobs.Spec.Name)
+	for p := range r.v.reach.now() {
+		if p.topic == name {
+			jobs = append(jobs, p)
+		} else {
+			tail = append(tail, p)
+		}
+	}
+	return tail, jobs
+}

@@ -1,0 +1,148 @@
+// Package view keeps what a gateway answers from: every job, every API key, on the local disk of one replica.
+//
+// It reads the jobs topic, the settings and the tail of the documents lanes by itself, in no consumer group, so that every replica holds
+// the same. [View.Fresh] is what makes replicas agree (P4): it waits until the view holds everything that was durable when it was called.
+// What is read is bounded by the store's cache and one fetch, not by the topics (P6).
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"docstream/internal/stream"
+	"docstream/internal/topology"
+	"docstream/schemas"
+)
+
+// Config bounds the local store.
+type Config struct {
+	Dir        string `koanf:"dir"`         // folder of the store, wiped at start; empty: a temporary one
+	CacheBytes int64  `koanf:"cache_bytes"` // memory for what is read often
+	FetchBytes int64  `koanf:"fetch_bytes"` // memory of one fetch from one broker; one record may be larger
+}
+
+// DefaultConfig suits one machine.
+func DefaultConfig() Config { return Config{CacheBytes: 32 << 20, FetchBytes: 16 << 20} }
+
+// Validate refuses settings that cannot work.
+func (c Config) Validate() error {
+	switch {
+	case c.CacheBytes < 1<<20:
+		return errors.New("view: cache_bytes is below 1 MiB")
+	case c.FetchBytes < 1<<20 || c.FetchBytes > 1<<30:
+		return errors.New("view: fetch_bytes is not between 1 MiB and 1 GiB")
+	}
+	return nil
+}
+
+// View is one replica's knowledge of the jobs and keys. Safe for concurrent use.
+type View struct {
+	cfg     Config
+	conn    stream.Connection
+	plan    topology.Config
+	codec   *schemas.Codec
+	key     schemas.SigningKey
+	log     *slog.Logger
+	metrics *metrics
+	pace    pace
+	reach   *reach
+	fresh   *lookups
+
+	opened sync.RWMutex // held for reading while the store is used, for writing while it opens and closes
+	store  *store
+
+	ready   atomic.Bool
+	readied chan struct{} // closed when ready
+	stopped chan struct{} // closed when Run has ended
+}
+
+// New returns an inert view. key is the house key, which signs what stands in the documents lanes.
+func New(cfg Config, conn stream.Connection, plan topology.Config, codec *schemas.Codec, key schemas.SigningKey, log *slog.Logger, reg prometheus.Registerer) *View {
+	return &View{
+		cfg: cfg, conn: conn, plan: plan, codec: codec, key: key, log: log, metrics: newMetrics(reg),
+		reach: newReach(), fresh: newLookups(), readied: make(chan struct{}), stopped: make(chan struct{}),
+	}
+}
+
+// Run opens the store and reads until ctx ends. A view runs once.
+//
+// Whoever serves from the view must end first: once Run is over nothing can be looked up any more.
+func (v *View) Run(ctx context.Context) error {
+	defer close(v.stopped)
+	if err := v.open(); err != nil {
+		return err
+	}
+	defer v.close()
+	r, err := v.reader()
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	begun, err := r.begin(ctx)
+	if err != nil {
+		return quiet(err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.follow(ctx, r.tail) })
+	g.Go(func() error { return r.follow(ctx, r.jobs) })
+	g.Go(func() error { return r.keepUp(ctx) })
+	g.Go(func() error { return v.fresh.run(ctx, r.ends) })
+	g.Go(func() error { return r.settle(ctx, begun) })
+	return quiet(g.Wait())
+}
+
+func (v *View) open() error {
+	v.opened.Lock()
+	defer v.opened.Unlock()
+	if v.store != nil {
+		return errors.New("view: it runs already")
+	}
+	s, err := openStore(v.cfg)
+	if err != nil {
+		return fmt.Errorf("view: opening the store: %w", err)
+	}
+	v.store = s
+	return nil
+}
+
+func (v *View) close() {
+	v.ready.Store(false)
+	v.metrics.ready.Set(0)
+	v.opened.Lock()
+	defer v.opened.Unlock()
+	if err := v.store.close(); err != nil {
+		v.log.Warn("the store of the view did not close", "error", err)
+	}
+	v.store = nil
+}
+
+// Ready reports whether the view holds everything that was accepted before it started, and is still running.
+func (v *View) Ready() bool { return v.ready.Load() }
+
+// quiet drops the error of a context that ended: that is how a view is stopped.
+func quiet(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// sleep waits and reports false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
