@@ -187,13 +187,15 @@ func TestBrokerKeepsExactlyOnceOverRandomKills(t *testing.T) {
 	}
 	stop()
 	check(t, <-done)
-	seen := map[string]int{}
-	for _, v := range h.values("out") {
-		seen[v]++
+	seen := map[string][]string{}
+	for _, r := range h.records("out") {
+		seen[string(r.Value)] = append(seen[string(r.Value)],
+			fmt.Sprintf("%d@%d producer %d epoch %d", r.Partition, r.Offset, r.ProducerID, r.ProducerEpoch))
 	}
 	for i := range records {
-		if n := seen[strconv.Itoa(i)]; n != 1 {
-			t.Errorf("record %d is in the output %d times", i, n)
+		if at := seen[strconv.Itoa(i)]; len(at) != 1 {
+			t.Errorf("record %d is in the output %d times: %v", i, len(at), at)
+			t.Log(h.log)
 		}
 	}
 	if got := h.values("state"); len(got) == 0 {

@@ -50,7 +50,7 @@ func (g *gate) guard(ctx context.Context) error {
 		return nil
 	})
 	g.observe(kmsg.TxnOffsetCommit, func(req kmsg.Request) kmsg.Response {
-		g.txns.stagedOffsets(req.(*kmsg.TxnOffsetCommitRequest))
+		g.txns.stagedOffsets(req.(*kmsg.TxnOffsetCommitRequest), g.topicName)
 		return nil
 	})
 	g.observe(kmsg.InitProducerID, func(req kmsg.Request) kmsg.Response {
@@ -141,6 +141,14 @@ func (g *gate) clean(req kmsg.Request) kmsg.Response {
 		resp.ErrorCode = kerr.UnknownServerError.Code
 	}
 	return resp
+}
+
+// topicName is empty where no topic has the id. Like clean, it asks from inside the request loop.
+func (g *gate) topicName(id [16]byte) string {
+	if info := g.cluster.TopicIDInfo(id); info != nil {
+		return info.Topic
+	}
+	return ""
 }
 
 func (g *gate) close() { g.client.Close() }

@@ -91,13 +91,15 @@ func (k keeper) recover(log *slog.Logger) error {
 		}
 	}
 	for pid, epoch := range aborted {
-		// The same entry that the fake writes when a transaction times out: its producer is fenced.
+		// A new epoch fences the producer. That the last transaction was no commit must be said too: a producer that
+		// retries its commit would otherwise be told the outcome of the transaction before.
+		abort := false
 		if err := appendEntry(filepath.Join(k.logDir, producerLog),
-			producerEntry{Type: "timeout", PID: pid, Epoch: epoch + 1}); err != nil {
+			producerEntry{Type: "endtx", PID: pid, Epoch: epoch + 1, Commit: &abort}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return ignoreGone(os.Remove(filepath.Join(k.dir, decisionFile)))
 }
 
 // closeTransactions mends one partition and ends each transaction that is open in it.

@@ -88,14 +88,19 @@ func (t *transactions) produced(req *kmsg.ProduceRequest) {
 	}
 }
 
-// stagedOffsets remembers what the request adds to its transaction.
-func (t *transactions) stagedOffsets(req *kmsg.TxnOffsetCommitRequest) {
+// stagedOffsets remembers what the request adds to its transaction. Newer clients name a topic by its id only; nameOf
+// turns that into the name.
+func (t *transactions) stagedOffsets(req *kmsg.TxnOffsetCommitRequest, nameOf func(id [16]byte) string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, topic := range req.Topics {
+		name := topic.Topic
+		if name == "" {
+			name = nameOf(topic.TopicID)
+		}
 		for _, p := range topic.Partitions {
 			t.staged[req.ProducerID] = append(t.staged[req.ProducerID], stagedOffset{
-				Group: req.Group, Topic: topic.Topic, Partition: p.Partition,
+				Group: req.Group, Topic: name, Partition: p.Partition,
 				Offset: p.Offset, Leader: p.LeaderEpoch, Metadata: p.Metadata,
 			})
 		}
