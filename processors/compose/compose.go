@@ -38,8 +38,12 @@ type Stage struct {
 	log     *slog.Logger
 }
 
-// New returns the stage. models maps the name of every model that may have taken part to its digest.
+// New returns the stage. models maps the name of every model that may have taken part to its digest. A nil log is
+// silent.
 func New(config Config, objects Objects, models map[string]string, log *slog.Logger) *Stage {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	return &Stage{config: config, objects: objects, models: models, log: log}
 }
 

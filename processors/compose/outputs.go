@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"log/slog"
 	"sync"
 
 	"docstream/internal/blob"
@@ -159,6 +160,9 @@ func (s *Stage) output(ctx context.Context, k *sink) (schemas.Output, error) {
 	if err != nil {
 		return o, fmt.Errorf("read %s: %w", k.key, err)
 	}
-	o.Size, o.SHA256 = n, hex.EncodeToString(h.Sum(nil))
+	if sum := hex.EncodeToString(h.Sum(nil)); sum != o.SHA256 {
+		s.log.WarnContext(ctx, "a stored output differs from the one composed now", slog.String("key", k.key), slog.String("stored", sum), slog.String("composed", o.SHA256))
+		o.Size, o.SHA256 = n, sum
+	}
 	return o, nil
 }

@@ -48,8 +48,12 @@ type Stage struct {
 	sources *sources.Cache
 }
 
-// New returns the stage; it touches nothing yet. models maps the name of every model that may read a page image to its digest.
+// New returns the stage; it touches nothing yet. models maps the name of every model that may read a page image to its digest. A nil
+// log is silent.
 func New(config Config, objects Objects, e Engine, models map[string]string, log *slog.Logger) *Stage {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	return &Stage{config: config, objects: objects, engine: e, models: models, log: log,
 		sources: sources.New(objects, config.SourceDir, config.SourceBytes)}
 }
