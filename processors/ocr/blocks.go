@@ -60,7 +60,9 @@ func (a *assembly) blocks() []document.Block {
 	kept = append(append(kept, forms...), a.paragraphs(loose)...)
 	var out []document.Block
 	for _, d := range a.order(kept) {
-		out = append(out, a.block(d))
+		for _, part := range a.items(d) {
+			out = append(out, a.block(part))
+		}
 	}
 	return out
 }
@@ -114,10 +116,7 @@ func (d *draft) settle() {
 	case d.kind == document.Heading && (len(d.lines) > 5 || chars > 400):
 		d.kind = document.Paragraph
 	}
-	box, flat := d.lines[0].box, d.lines[0].flat
-	for _, l := range d.lines[1:] {
-		box, flat = box.Union(l.box), flat.Union(l.flat)
-	}
+	box, flat := bounds(d.lines)
 	d.flat = flat
 	if d.kind != document.Figure && d.kind != document.TableKind {
 		d.box = box
@@ -168,8 +167,11 @@ func (a *assembly) block(d draft) document.Block {
 		b.Lines = append(b.Lines, a.line(l))
 	}
 	b.Text = join(b.Lines)
-	if b.Kind == document.Heading {
+	switch b.Kind {
+	case document.Heading:
 		b.Level = a.level(ordered)
+	case document.ListItem:
+		b.Level = 1
 	}
 	return b
 }

@@ -12,6 +12,10 @@ import (
 const (
 	detectMinSide = 736  // pixels; smaller images are enlarged
 	detectMaxSide = 1280 // pixels; larger images are reduced: F1 falls by .002, the page costs 12 % less
+	detectTopSide = 2560 // pixels; likewise, where the print is small
+	smallHeight   = 14   // pixels of the model's input; lines below it are small print
+	goodHeight    = 20   // pixels small print is enlarged to
+	smallLines    = 3    // lines that a page must have for that
 	textThreshold = 0.3  // probability above which a pixel is text
 	boxThreshold  = 0.5  // mean probability of a box
 	unclipRatio   = 1.6  // area × ratio / perimeter is how far a box grows: the map shows shrunken text
@@ -34,22 +38,42 @@ func newDetector(m Model) *detector {
 	return &detector{model: m, norm: raster.NewNorm([3]float32{.5, .5, .5}, [3]float32{.5, .5, .5})}
 }
 
-// detectSize is the size an image is given to the model in: sides are multiples of 32.
-func detectSize(w, h int) (int, int) {
+// fit is the size an image is given to the model in, scaled to a longest side: sides are multiples of 32.
+func fit(w, h, longest int) (int, int) {
 	ratio := 1.0
 	if short := min(w, h); short < detectMinSide {
 		ratio = detectMinSide / float64(short)
 	}
-	if long := float64(max(w, h)); long*ratio > detectMaxSide {
-		ratio = detectMaxSide / long
+	if long := max(w, h); float64(long)*ratio > float64(longest) {
+		ratio = float64(longest) / float64(long)
 	}
 	side := func(n int) int { return max(32, int(math.RoundToEven(float64(n)*ratio/32))*32) }
 	return side(w), side(h)
 }
 
-// find returns the lines in pixels of the image, in no promised order.
+// find returns the lines in pixels of the image, in no promised order. A page of small print is looked at again, larger: a wide table on
+// one sheet loses most of its figures otherwise.
 func (d *detector) find(im *raster.Image) ([]quad, error) {
-	w, h := detectSize(im.W, im.H)
+	w, h := fit(im.W, im.H, detectMaxSide)
+	quads, err := d.look(im, w, h)
+	if err != nil || len(quads) < smallLines {
+		return quads, err
+	}
+	heights := make([]float64, len(quads))
+	for i, q := range quads {
+		heights[i] = min(q.width(), q.height()) * float64(h) / float64(im.H)
+	}
+	if usual := median(heights); usual < smallHeight {
+		longest := min(int(float64(max(w, h))*goodHeight/usual), detectTopSide, max(im.W, im.H, detectMaxSide))
+		if ww, hh := fit(im.W, im.H, longest); ww*hh > w*h*5/4 {
+			return d.look(im, ww, hh)
+		}
+	}
+	return quads, nil
+}
+
+// look finds the lines at one size.
+func (d *detector) look(im *raster.Image, w, h int) ([]quad, error) {
 	d.resizer.Resize(&d.small, im, w, h)
 	d.input = grow(d.input, 3*w*h)
 	d.norm.Fill(d.input, &d.small, w, h)

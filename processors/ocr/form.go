@@ -66,9 +66,6 @@ func (a *assembly) form(lines []placed) (draft, bool) {
 		t.Cells[i].Header = false // the first row of a form is a row like any other
 	}
 	d := draft{kind: document.TableKind, grid: t, lines: lines}
-	d.box, d.flat = lines[0].box, lines[0].flat
-	for _, l := range lines[1:] {
-		d.box, d.flat = d.box.Union(l.box), d.flat.Union(l.flat)
-	}
+	d.box, d.flat = bounds(lines)
 	return d, true
 }

@@ -12,8 +12,9 @@ import (
 // piece is a run of words that no wide gap interrupts: what can lie in one cell.
 type piece struct {
 	words []word
-	box   reading.Box // without the slant
-	place reading.Box // on the image
+	spans []reading.Box // of the words, without the slant
+	box   reading.Box   // around them
+	place reading.Box   // on the image
 }
 
 // table makes a grid of the lines in a table region: rows are lines beside each other, columns are separated by gutters that few
@@ -34,9 +35,53 @@ func (a *assembly) table(lines []placed) *document.Table {
 	}
 	t := &document.Table{Rows: len(grid), Columns: len(gutters) + 1}
 	for i, r := range pieces {
-		t.Cells = append(t.Cells, a.cells(i, r, gutters)...)
+		t.Cells = append(t.Cells, a.cells(i, divide(r, gutters), gutters)...)
 	}
 	return t
+}
+
+// divide takes pieces apart that cross several gutters, nearly all of them between two words: a row of short headings set so close that
+// they were found as one line. A sentence that spans columns has its spaces elsewhere.
+func divide(pieces []piece, gutters []gutter) (out []piece) {
+	for _, p := range pieces {
+		crossed, between := 0, map[int]bool{} // words that begin behind a gutter
+		for _, g := range gutters {
+			if g.middle() <= p.box.X0 || g.middle() >= p.box.X1 {
+				continue
+			}
+			crossed++
+			for i := 1; i < len(p.words); i++ {
+				if p.spans[i-1].X1-p.slack() <= g.to && g.from <= p.spans[i].X0+p.slack() && !between[i] {
+					between[i] = true
+					break
+				}
+			}
+		}
+		if crossed < 2 || 10*len(between) < 7*crossed {
+			out = append(out, p)
+			continue
+		}
+		from := 0
+		for i := 1; i <= len(p.words); i++ {
+			if i == len(p.words) || between[i] {
+				out = append(out, p.part(from, i))
+				from = i
+			}
+		}
+	}
+	return out
+}
+
+// slack is how far a word may reach over a gutter: its ends are known by a character's width only.
+func (p piece) slack() float64 { return 0.25 * p.box.Height() }
+
+// part is a piece of some of the words.
+func (p piece) part(from, to int) piece {
+	q := piece{words: p.words[from:to], spans: p.spans[from:to], box: p.spans[from], place: p.words[from].quad.around()}
+	for i := from + 1; i < to; i++ {
+		q.box, q.place = q.box.Union(p.spans[i]), q.place.Union(p.words[i].quad.around())
+	}
+	return q
 }
 
 // isGrid reports whether lines look like a table: at least three rows, and most of them have several cells.
@@ -69,17 +114,23 @@ func split(l placed) []piece {
 		b := reading.Box{X0: l.flat.X0 + from, Y0: l.flat.Y0, X1: l.flat.X0 + to, Y1: l.flat.Y1}
 		if n := len(out); n > 0 && b.X0-out[n-1].box.X1 < cellGap*h {
 			out[n-1].words = append(out[n-1].words, w)
+			out[n-1].spans = append(out[n-1].spans, b)
 			out[n-1].box = out[n-1].box.Union(b)
 			out[n-1].place = out[n-1].place.Union(w.quad.around())
 			continue
 		}
-		out = append(out, piece{[]word{w}, b, w.quad.around()})
+		out = append(out, piece{[]word{w}, []reading.Box{b}, b, w.quad.around()})
 	}
 	return out
 }
 
-// gutters returns the middles of the vertical strips that at most every fourth row crosses.
-func (a *assembly) gutters(rows [][]piece) []float64 {
+// gutter is a vertical strip between two columns.
+type gutter struct{ from, to float64 }
+
+func (g gutter) middle() float64 { return (g.from + g.to) / 2 }
+
+// gutters returns the vertical strips that at most every fourth row crosses.
+func (a *assembly) gutters(rows [][]piece) []gutter {
 	type edge struct {
 		x     float64
 		delta int
@@ -92,7 +143,7 @@ func (a *assembly) gutters(rows [][]piece) []float64 {
 	}
 	slices.SortStableFunc(edges, func(a, b edge) int { return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.delta, b.delta)) })
 	limit := len(rows) / 4
-	var out []float64
+	var out []gutter
 	crossing, opened, started := 0, 0.0, false
 	for _, e := range edges {
 		was := crossing
@@ -101,24 +152,19 @@ func (a *assembly) gutters(rows [][]piece) []float64 {
 			opened, started = e.x, true
 		}
 		if was <= limit && crossing > limit && started && e.x-opened > 0.5*a.body {
-			out = append(out, (opened+e.x)/2)
+			out = append(out, gutter{opened, e.x})
 		}
 	}
 	return out
 }
 
 // cells fills one row. A piece that crosses a gutter spans columns.
-func (a *assembly) cells(row int, pieces []piece, gutters []float64) []document.Cell {
-	column := func(x float64) int {
-		c, _ := slices.BinarySearch(gutters, x)
-		return c
-	}
+func (a *assembly) cells(row int, pieces []piece, gutters []gutter) []document.Cell {
 	var out []document.Cell
 	var boxes []reading.Box
 	var counts []int
 	for _, p := range pieces {
-		inset := min(p.box.Width()/4, 0.25*a.body)
-		from, to := column(p.box.X0+inset), column(p.box.X1-inset)
+		from, to := columnsOf(p.box, gutters)
 		var text []string
 		sum := 0.0
 		for _, w := range p.words {
@@ -147,4 +193,32 @@ func (a *assembly) cells(row int, pieces []piece, gutters []float64) []document.
 		out[i].Confidence = document.Round3(out[i].Confidence / float64(counts[i]))
 	}
 	return out
+}
+
+// columnsOf are the first and the last column a box lies in: those whose ink it covers by half, else the one its middle is in. What
+// reaches into a gutter counts for nothing, so that a heading may be wider than the figures under it.
+func columnsOf(b reading.Box, gutters []gutter) (from, to int) {
+	from = -1
+	for c := range len(gutters) + 1 {
+		lo, hi := b.X0, b.X1 // the outer columns reach as far as the box
+		if c > 0 {
+			lo = gutters[c-1].to
+		}
+		if c < len(gutters) {
+			hi = gutters[c].from
+		}
+		covered := min(hi, b.X1) - max(lo, b.X0)
+		if covered <= 0 || covered < 0.5*min(hi-lo, b.Width()) {
+			continue
+		}
+		if from < 0 {
+			from = c
+		}
+		to = c
+	}
+	if from < 0 {
+		from, _ = slices.BinarySearchFunc(gutters, (b.X0+b.X1)/2, func(g gutter, x float64) int { return cmp.Compare(g.middle(), x) })
+		to = from
+	}
+	return from, to
 }
