@@ -50,8 +50,16 @@ type running struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stdout *bufio.Reader
-	log    *strings.Builder
+	log    logFile
 	exited chan struct{}
+}
+
+// logFile is where a part's standard error goes: a file, which holds all of it once the process ended.
+type logFile string
+
+func (l logFile) String() string {
+	text, _ := os.ReadFile(string(l))
+	return string(text)
 }
 
 // start runs a part and waits until it serves; it is stopped with the test.
@@ -72,8 +80,11 @@ func start(t *testing.T, args ...string) *running {
 // launch runs a part without waiting for it.
 func launch(t *testing.T, args ...string) *running {
 	t.Helper()
-	p := &running{t: t, cmd: exec.Command(binary, args...), log: &strings.Builder{}, exited: make(chan struct{})}
-	p.cmd.Stderr = p.log
+	p := &running{t: t, cmd: exec.Command(binary, args...), exited: make(chan struct{})}
+	stderr, err := os.CreateTemp(t.TempDir(), "log")
+	check(t, err)
+	defer stderr.Close()
+	p.log, p.cmd.Stderr = logFile(stderr.Name()), stderr
 	p.stdin, _ = p.cmd.StdinPipe()
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
