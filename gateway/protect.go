@@ -6,12 +6,9 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-
-	"docstream/schemas"
 )
 
-// protect sets what every answer says to browsers, and refuses what no route takes. There is no CORS: a page of another origin reads
-// nothing.
+// protect sets what every answer says to browsers. There is no CORS: a page of another origin reads nothing.
 func (g *Gateway) protect(c *gin.Context) {
 	h := c.Writer.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -25,11 +22,6 @@ func (g *Gateway) protect(c *gin.Context) {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(g.cfg.MaxWait + g.cfg.Stall)) // a recorder has no deadline
-	if e := c.GetHeader("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		g.fail(c, refuse(schemas.UnsupportedMediaType, "Compressed request bodies are not taken.").with("content_encoding", clip(e, 40)))
-		c.Abort()
-		return
-	}
 	c.Next()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -58,6 +59,9 @@ func (g *Gateway) submit(c *gin.Context) error {
 
 // bounded refuses by its head what cannot be taken, before a byte of the body is read.
 func (g *Gateway) bounded(c *gin.Context) error {
+	if e := c.GetHeader("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return refuse(schemas.UnsupportedMediaType, "Compressed request bodies are not taken.").with("content_encoding", clip(e, 40))
+	}
 	if c.Request.ContentLength > g.cfg.MaxUploadBytes+bodyOverhead {
 		return g.tooLarge(c)
 	}

@@ -331,3 +331,42 @@ func (l *locked) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// read returns the first n records of a topic, or fails after a while.
+func (w *world) read(topic string, n int) []*kgo.Record {
+	w.t.Helper()
+	cl, err := w.conn.Client(kgo.ConsumeTopics(w.plan.Name(topic)), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	var out []*kgo.Record
+	for len(out) < n {
+		f := cl.PollFetches(ctx)
+		if ctx.Err() != nil {
+			w.t.Fatalf("%s has %d of %d records", topic, len(out), n)
+		}
+		out = append(out, f.Records()...)
+	}
+	return out
+}
+
+// all returns the keys of every record a topic has now.
+func (w *world) all(topic string) (out []string) {
+	w.t.Helper()
+	ends, err := kadm.NewClient(w.cl).ListEndOffsets(w.t.Context(), w.plan.Name(topic))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	n := 0
+	ends.Each(func(o kadm.ListedOffset) { n += int(o.Offset) })
+	if n == 0 {
+		return nil
+	}
+	for _, r := range w.read(topic, n) {
+		out = append(out, string(r.Key))
+	}
+	return out
+}

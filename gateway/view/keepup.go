@@ -11,7 +11,7 @@ import (
 func (r *reader) keepUp(ctx context.Context) error {
 	stuck := map[place]int64{}
 	for n := 0; sleep(ctx, time.Second); n++ {
-		if n%10 == 9 {
+		if n%3 == 2 {
 			if err := r.grow(ctx); err != nil {
 				r.v.log.Warn("the view cannot look for new partitions now", "error", err)
 			}
