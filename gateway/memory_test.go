@@ -108,4 +108,3 @@ func (m *memory) Delete(ctx context.Context, key string) error {
 	m.deleted = append(m.deleted, key)
 	return nil
 }
-

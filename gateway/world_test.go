@@ -43,8 +43,10 @@ type world struct {
 	logs  *locked
 }
 
-func newWorld(t testing.TB) *world {
-	w := &world{t: t, conn: testenv.Kafka(t), plan: testenv.Plan(t), store: newMemory(), logs: &locked{}}
+func newWorld(t testing.TB) *world { return newWorldOn(t, testenv.Kafka(t)) }
+
+func newWorldOn(t testing.TB, conn stream.Connection) *world {
+	w := &world{t: t, conn: conn, plan: testenv.Plan(t), store: newMemory(), logs: &locked{}}
 	var err error
 	if w.codec, err = w.conn.Codec(); err != nil {
 		t.Fatal(err)
@@ -89,13 +91,24 @@ type replica struct {
 // replica starts a gateway; it ends with the test. change may be nil.
 func (w *world) replica(change func(*gateway.Config)) *replica {
 	w.t.Helper()
-	r := w.unready(change)
-	r.settle()
+	return w.replicaOn(w.store, change)
+}
+
+// replicaOn starts a gateway on a store of the test's own.
+func (w *world) replicaOn(store gateway.Objects, change func(*gateway.Config)) *replica {
+	w.t.Helper()
+	r := w.start(store, change)
+	eventually(w.t, "the view is ready", r.view.Ready)
 	return r
 }
 
 // unready starts a gateway and does not wait for its view.
 func (w *world) unready(change func(*gateway.Config)) *replica {
+	w.t.Helper()
+	return w.start(w.store, change)
+}
+
+func (w *world) start(store gateway.Objects, change func(*gateway.Config)) *replica {
 	w.t.Helper()
 	cfg := gateway.DefaultConfig()
 	cfg.MaxUploadBytes = 8 << 20
@@ -111,7 +124,7 @@ func (w *world) unready(change func(*gateway.Config)) *replica {
 	log := w.logger()
 	r.view = view.New(vcfg, w.conn, w.plan, w.codec, house, log, r.reg)
 	p := producers.New(w.cl, stream.NewWriter(w.plan, w.codec, "gateway", house))
-	r.gateway = gateway.New(cfg, r.view, p, w.store, house, gateway.Info{Version: "test", Revision: "test"}, log, r.reg)
+	r.gateway = gateway.New(cfg, r.view, p, store, house, gateway.Info{Version: "test", Revision: "test"}, log, r.reg)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.view.Run(ctx) }()
@@ -132,11 +145,6 @@ func (w *world) unready(change func(*gateway.Config)) *replica {
 		}
 	})
 	return r
-}
-
-func (r *replica) settle() {
-	r.w.t.Helper()
-	eventually(r.w.t, "the view is ready", r.view.Ready)
 }
 
 func eventually(t testing.TB, what string, ok func() bool) {
