@@ -198,7 +198,7 @@ func TestFaultsCrossWithKindCodeMessageAndCause(t *testing.T) {
 		{"refuse", fault.Permanent, schemas.PageCorrupt, "Page 7 is damaged.", "bad checksum"},
 		{"wrapped", fault.Unavailable, schemas.EngineUnavailable, "Not now.", "while reading"},
 		{"plain", fault.Unknown, schemas.StageFailed, schemas.Codes[schemas.StageFailed].Meaning, "odd"},
-		{"panic", fault.Unknown, schemas.EngineCrashed, schemas.Codes[schemas.EngineCrashed].Meaning, "pool_test.go"},
+		{"panic", fault.Unknown, schemas.EngineCrashed, schemas.Codes[schemas.EngineCrashed].Meaning, "child_test.go"},
 		{"no such method", fault.Unavailable, schemas.EngineUnavailable, schemas.Codes[schemas.EngineUnavailable].Meaning, "no such method"},
 	} {
 		_, err := s.Call(t.Context(), tc.method, nil, nil)
