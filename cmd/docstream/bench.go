@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -270,6 +271,10 @@ func peaks(pids map[string]int) map[string]int64 {
 func (p *program) printRoles(m measurement) {
 	fmt.Fprintf(p.stdout, "%s\n", m.Document)
 	for _, name := range slices.Sorted(maps.Keys(m.Peaks)) {
-		fmt.Fprintf(p.stdout, "  %-18s %8.2f CPU s  peak %5d MiB\n", name, m.Roles[name].Seconds(), m.Peaks[name]>>20)
+		cpu := strings.Repeat(" ", 14) // an engine child's is in its worker's
+		if t, ok := m.Roles[name]; ok {
+			cpu = fmt.Sprintf("%8.2f CPU s", t.Seconds())
+		}
+		fmt.Fprintf(p.stdout, "  %-18s %s  peak %5d MiB\n", name, cpu, m.Peaks[name]>>20)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -75,7 +76,7 @@ func (p *program) dev(ctx context.Context, o devOptions) error {
 	}
 	log := telemetry.NewLogger(p.stderr, "info")
 	if terminal(p.stderr) {
-		log = telemetry.NewLogger(io.Discard, "info") // a person reads the lines of say instead
+		log = slog.New(&plainHandler{w: p.stderr})
 	}
 	s := &supervisor{program: p, options: o, folder: f, log: log}
 	starting, cancel := context.WithTimeoutCause(ctx, startPatience, errors.New("it took too long"))
@@ -112,13 +113,17 @@ func (p *program) serveDev(ctx context.Context, s *supervisor, o devOptions) err
 }
 
 func (p *program) printAddresses(d service) {
-	sql := d.ClickHouse + "/?query=SELECT+count()+FROM+docstream.pages"
+	sql := d.ClickHouse + "/?database=docstream&query=SELECT+*+FROM+jobs"
 	if d.ClickHouse == "" {
 		sql = "off (libchdb is missing)"
 	}
+	try := "bin/docstream submit FILE --wait"
+	if usual, err := (&program{Main: p.Main}).dataDir(); err != nil || usual != d.Data {
+		try += " --data " + d.Data
+	}
 	fmt.Fprintf(p.stdout, "\nDocstream is serving.\n  API            %s\n  API reference  %s\n  Metrics        %s\n  SQL            %s\n"+
-		"  API key        %s\n  Data           %s\n\nTry:  docstream submit FILE --wait --data %s\nStop: Ctrl-C\n",
-		d.API, d.APIReference, d.Metrics, sql, d.APIKey, d.Data, d.Data)
+		"  API key        %s\n  Data           %s\n\nTry:  %s\nStop: Ctrl-C\n",
+		d.API, d.APIReference, d.Metrics, sql, d.APIKey, d.Data, try)
 }
 
 // try submits a document and prints its text.

@@ -86,9 +86,8 @@ func merge(all map[string]*dto.MetricFamily, role string, families map[string]*d
 	label := "role"
 	for name, f := range families {
 		for _, m := range f.Metric {
-			if !slices.ContainsFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetName() == label }) {
-				m.Label = append(m.Label, &dto.LabelPair{Name: &label, Value: &role})
-			}
+			m.Label = append(slices.DeleteFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetName() == label }),
+				&dto.LabelPair{Name: &label, Value: &role})
 		}
 		switch have := all[name]; {
 		case have == nil:
