@@ -31,7 +31,7 @@ func ParseRanges(text string) (Ranges, error) {
 	if len(parts) > maxRanges {
 		return nil, fmt.Errorf("%w, with at most %d parts", ErrRanges, maxRanges)
 	}
-	var out Ranges
+	out := make(Ranges, 0, len(parts))
 	for _, p := range parts {
 		r, err := parseRange(strings.TrimSpace(p))
 		if err != nil {
@@ -77,12 +77,12 @@ func (r Ranges) merged() Ranges {
 	return out
 }
 
-// Within cuts the set to the pages 1 to total.
-func (r Ranges) Within(total int) Ranges {
+// Clip returns the part of the set between two pages, both included.
+func (r Ranges) Clip(first, last int) Ranges {
 	var out Ranges
 	for _, x := range r {
-		if x.First <= total {
-			out = append(out, Range{x.First, min(x.Last, total)})
+		if x.First, x.Last = max(x.First, first), min(x.Last, last); x.First <= x.Last {
+			out = append(out, x)
 		}
 	}
 	return out

@@ -361,17 +361,39 @@ func TestRanges(t *testing.T) {
 			t.Errorf("%.20q: %v", c.text, err)
 			continue
 		}
-		if got := r.Within(c.total).String(); got != c.want {
+		if got := r.Clip(1, c.total).String(); got != c.want {
 			t.Errorf("%.20q: got %q, want %q", c.text, got, c.want)
 		}
 		n := 0
-		for range r.Within(c.total).All() {
+		for range r.Clip(1, c.total).All() {
 			n++
 		}
-		if n != r.Within(c.total).Count() {
-			t.Errorf("%.20q: All yields %d pages, Count says %d", c.text, n, r.Within(c.total).Count())
+		if n != r.Clip(1, c.total).Count() {
+			t.Errorf("%.20q: All yields %d pages, Count says %d", c.text, n, r.Clip(1, c.total).Count())
 		}
 	}
+}
+
+func FuzzRanges(f *testing.F) {
+	for _, s := range []string{"", "1-3,7", "5-", "7,1-3,2", "1,,2", "0", "-"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := schemas.ParseRanges(text)
+		if err != nil {
+			return
+		}
+		last := 0
+		for _, x := range r {
+			if x.First <= last+1 && last > 0 || x.First < 1 || x.Last < x.First {
+				t.Fatalf("%q gives %v", text, r)
+			}
+			last = x.Last
+		}
+		if again, err := schemas.ParseRanges(r.String()); err != nil || again.String() != r.String() {
+			t.Fatalf("%q is written as %q, which reads as %q: %v", text, r, again, err)
+		}
+	})
 }
 
 func BenchmarkEncodeAndDecode(b *testing.B) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path"
+	"slices"
 
 	"docstream/internal/blob"
 	"docstream/internal/engine"
@@ -25,10 +26,10 @@ type work struct {
 }
 
 // chunk prepares the selected pages of the chunk that the event asks for.
-func (w *work) chunk(ctx context.Context, selection Selection) ([]schemas.Event, error) {
+func (w *work) chunk(ctx context.Context, selection schemas.Ranges) ([]schemas.Event, error) {
 	first := schemas.Chunk(max(1, w.event.FromPage))
 	last := first + schemas.ChunkPages - 1
-	pages := selection.Clip(first, last).Pages()
+	pages := slices.Collect(selection.Clip(first, last).All())
 	if err := w.lookForImages(ctx); err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func (w *work) chunk(ctx context.Context, selection Selection) ([]schemas.Event,
 			events[i].(*schemas.PageFinished).Result = ref
 		}
 	}
-	if rest := selection.Clip(last+1, endless); len(rest) > 0 {
+	if rest := selection.Clip(last+1, w.opened.Pages); len(rest) > 0 {
 		events = append(events, w.continuation(schemas.Chunk(rest[0].First)))
 	}
 	return events, nil

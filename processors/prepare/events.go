@@ -21,7 +21,7 @@ func (w *work) head(page int, kind string) schemas.Head {
 }
 
 // documentOpened carries the submission along: it can be the first the fold hears of the job.
-func (w *work) documentOpened(selection Selection) *schemas.DocumentOpened {
+func (w *work) documentOpened(selection schemas.Ranges) *schemas.DocumentOpened {
 	return &schemas.DocumentOpened{Head: w.head(0, "DocumentOpened"), Submission: w.delivery.Wire, PagesTotal: w.opened.Pages, PageRanges: selection.String(),
 		MediaType: w.opened.MediaType, Pipeline: w.pipeline, Costs: costs(w.opening)}
 }
@@ -72,7 +72,7 @@ func (s *Stage) pipeline(o schemas.Options) string {
 // canonical writes options that mean the same in the same way.
 func canonical(o schemas.Options) string {
 	pages := o.Pages
-	if s, err := ParseSelection(o.Pages); err == nil {
+	if s, err := schemas.ParseRanges(o.Pages); err == nil {
 		pages = s.String()
 	}
 	formats := slices.Compact(slices.Sorted(slices.Values(o.OutputFormats)))

@@ -64,9 +64,9 @@ func New(config Config, objects Objects, e Engine, models map[string]string, log
 // An error is about the whole chunk: a fault of the document refuses it; one nobody can place is worth another attempt, and on the last
 // one a page that crashes the engine fails alone.
 func (s *Stage) Work(ctx context.Context, e *schemas.DocumentSubmitted, d schemas.Delivery) ([]schemas.Event, error) {
-	selection, err := ParseSelection(e.Options.Pages)
+	selection, err := schemas.ParseRanges(e.Options.Pages)
 	if err != nil {
-		return nil, err
+		return nil, fault.Document(schemas.InvalidOption, "The page selection is not of the form 1-3,7.").Because(err)
 	}
 	if err := allowed(e); err != nil {
 		return nil, err
@@ -89,6 +89,9 @@ func (s *Stage) Work(ctx context.Context, e *schemas.DocumentSubmitted, d schema
 		return nil, err
 	}
 	w.opening = usage
+	if len(selection) == 0 {
+		selection = schemas.Ranges{{First: 1, Last: w.opened.Pages}}
+	}
 	selection = selection.Clip(1, w.opened.Pages)
 	if len(selection) == 0 {
 		return nil, fault.Document(schemas.PagesOutOfRange, "The document has %d pages; the selection %s names none of them.", w.opened.Pages, e.Options.Pages)
