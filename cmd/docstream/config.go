@@ -76,7 +76,7 @@ var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.re
 
 func (c *Config) derive() {
 	c.Layout.Device, c.OCR.Device, c.OCR.Recognition = c.Models.Device, c.Models.Device, c.Models.Recognition
-	c.Prepare.Versions = []string{layout.Version, ocr.Version}
+	c.Prepare.Versions = []string{layout.Version, ocr.Version, compose.Version}
 }
 
 // Validate asks every section.

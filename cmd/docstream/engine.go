@@ -36,7 +36,7 @@ func register(m *engine.Mux, cfg Config, names []string) error {
 		case "prepare":
 			prepare.Register(m, cfg.Prepare)
 		case "layout":
-			layout.Register(m, models.Layout)
+			layout.Register(m, models.Layout, models.Orientation)
 		case "ocr":
 			ocr.Register(m, models)
 		default:
