@@ -21,6 +21,8 @@ type memory struct {
 	down    bool // every call fails as a store does that cannot be reached
 	uploads int
 	puts    int
+
+	forgetful bool // writes are not kept
 }
 
 func newMemory() *memory { return &memory{objects: map[string][]byte{}, types: map[string]string{}} }
@@ -62,8 +64,10 @@ func (m *memory) Put(ctx context.Context, key string, body []byte, o blob.Option
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.objects[key], m.types[key] = bytes.Clone(body), o.MediaType
 	m.puts++
+	if !m.forgetful {
+		m.objects[key], m.types[key] = bytes.Clone(body), o.MediaType
+	}
 	return nil
 }
 

@@ -1,0 +1,98 @@
+package gateway_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"docstream/schemas"
+)
+
+// client keeps as many connections as there are clients.
+func client() *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = 256
+	return &http.Client{Transport: t}
+}
+
+// quantiles reports the times of the requests of a benchmark.
+type quantiles struct {
+	mu    sync.Mutex
+	times []time.Duration
+}
+
+func (q *quantiles) add(d time.Duration) {
+	q.mu.Lock()
+	q.times = append(q.times, d)
+	q.mu.Unlock()
+}
+
+func (q *quantiles) report(b *testing.B) {
+	slices.Sort(q.times)
+	if n := len(q.times); n > 0 {
+		b.ReportMetric(float64(q.times[n/2].Microseconds())/1e3, "p50-ms")
+		b.ReportMetric(float64(q.times[n*99/100].Microseconds())/1e3, "p99-ms")
+		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "req/s")
+	}
+}
+
+// load makes requests from many clients at once.
+func load(b *testing.B, want int, build func() *http.Request) {
+	c, q := client(), &quantiles{}
+	b.SetParallelism(8)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			began := time.Now()
+			res, err := c.Do(build())
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			res.Body.Close()
+			if res.StatusCode != want {
+				b.Errorf("status %d", res.StatusCode)
+				return
+			}
+			q.add(time.Since(began))
+		}
+	})
+	q.report(b)
+}
+
+// BenchmarkSubmit100KB is a submission of 100 KB over HTTP, with a store in memory and the embedded broker: the gateway's own share.
+func BenchmarkSubmit100KB(b *testing.B) {
+	w := newWorld(b)
+	w.store.forgetful = true
+	r := w.replica(nil)
+	token := w.key("acme")
+	body, kind := form(file(strings.Repeat("0123456789", 10_000)))
+	b.SetBytes(int64(body.Len()))
+	load(b, http.StatusAccepted, func() *http.Request {
+		req, _ := http.NewRequest(http.MethodPost, r.url+"/api/v1/documents", bytes.NewReader(body.Bytes()))
+		req.Header.Set("Content-Type", kind)
+		req.Header.Set("Authorization", "Bearer "+token)
+		return req
+	})
+}
+
+// BenchmarkJobLookup is a look-up of a terminal job, with key, freshness and tenant check.
+func BenchmarkJobLookup(b *testing.B) {
+	w := newWorld(b)
+	r := w.replica(nil)
+	token := w.key("acme")
+	job := schemas.NewJobID(time.Now())
+	w.publish(w.finished("acme", job, "text", "words"))
+	load(b, http.StatusOK, func() *http.Request {
+		req, _ := http.NewRequest(http.MethodGet, r.url+"/api/v1/jobs/"+job, nil)
+		req.Header.Set("Authorization", "Bearer "+token)
+		return req
+	})
+}

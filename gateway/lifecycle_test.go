@@ -1,0 +1,165 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"docstream/gateway"
+	"docstream/gateway/view"
+	"docstream/internal/blob"
+	"docstream/internal/stream"
+	"docstream/internal/testenv"
+	"docstream/producers"
+	"docstream/schemas"
+)
+
+func TestAStoppingGatewayFinishesWhatItTook(t *testing.T) {
+	w := newWorld(t)
+	r := w.replica(nil) // its view serves the gateway below
+	token := w.key("acme")
+	cfg := gateway.DefaultConfig()
+	cfg.Listen = "127.0.0.1:0"
+	p := producers.New(w.cl, stream.NewWriter(w.plan, w.codec, "gateway", house))
+	g := gateway.New(cfg, r.view, p, w.store, house, gateway.Info{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if g.Addr() != "" {
+		t.Error("it listens before Run")
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	<-g.Listening()
+
+	body, feed := io.Pipe()
+	req, _ := http.NewRequest(http.MethodPost, "http://"+g.Addr()+"/api/v1/documents", body)
+	req.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+	req.Header.Set("Authorization", "Bearer "+token)
+	answered := make(chan int, 1)
+	go func() {
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Error(err)
+			answered <- 0
+			return
+		}
+		res.Body.Close()
+		answered <- res.StatusCode
+	}()
+	fmt.Fprint(feed, fileHead+"hello")
+	time.Sleep(50 * time.Millisecond)
+	stop()
+	eventually(t, "it takes no new connection", func() bool {
+		c, err := net.DialTimeout("tcp", g.Addr(), time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	fmt.Fprint(feed, "\r\n--b--\r\n")
+	feed.Close()
+	if status := <-answered; status != http.StatusAccepted {
+		t.Errorf("the upload in flight got %d", status)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run ended with %v", err)
+	}
+}
+
+func TestAnAddressInUseIsAnError(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	cfg := gateway.DefaultConfig()
+	cfg.Listen = l.Addr().String()
+	v := view.New(view.DefaultConfig(), stream.DefaultConnection(), testenv.Plan(t), nil, house, slog.New(slog.DiscardHandler), nil)
+	g := gateway.New(cfg, v, nil, newMemory(), house, gateway.Info{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err := g.Run(t.Context()); err == nil {
+		t.Error("two of them listen there")
+	}
+}
+
+// panics is a store with a mistake in it.
+type panics struct{ *memory }
+
+func (panics) Get(context.Context, string, int64, int64) (io.ReadCloser, blob.Object, error) {
+	panic("a mistake nobody foresaw")
+}
+
+// torn is a store whose objects break off.
+type torn struct{ *memory }
+
+func (s torn) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, blob.Object, error) {
+	body, o, err := s.memory.Get(ctx, key, offset, length)
+	return io.NopCloser(io.MultiReader(io.LimitReader(body, 2), tear{})), o, err
+}
+
+type tear struct{}
+
+func (tear) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestAPanicIsInternalAndSaysNothing(t *testing.T) {
+	w := newWorld(t)
+	r := w.replicaOn(panics{w.store}, nil)
+	token := w.key("acme")
+	job := schemas.NewJobID(time.Now())
+	w.publish(w.finished("acme", job, "text", "words"))
+	a := r.get(token, "/api/v1/jobs/"+job+"/result")
+	if a.code(t) != schemas.Internal || bytes.Contains(a.body, []byte("mistake")) {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if !strings.Contains(w.logs.String(), "a mistake nobody foresaw") || !strings.Contains(w.logs.String(), "lifecycle_test.go") {
+		t.Error("the log does not say where it was")
+	}
+	if a := r.get(token, "/api/v1/jobs/"+job); a.StatusCode != http.StatusOK {
+		t.Errorf("after it: %d", a.StatusCode)
+	}
+}
+
+func TestAResultThatBreaksOffIsNotTakenForWhole(t *testing.T) {
+	w := newWorld(t)
+	r := w.replicaOn(torn{w.store}, nil)
+	token := w.key("acme")
+	job := schemas.NewJobID(time.Now())
+	w.publish(w.finished("acme", job, "text", "words"))
+	req, _ := http.NewRequest(http.MethodGet, r.url+"/api/v1/jobs/"+job+"/result", nil)
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return // cut before the head was out
+	}
+	defer res.Body.Close()
+	if b, err := io.ReadAll(res.Body); err == nil {
+		t.Errorf("half a result came as whole: %q", b)
+	}
+}
+
+func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
+	for name, change := range map[string]func(*gateway.Config){
+		"listen": func(c *gateway.Config) { c.Listen = "8080" }, "public_url": func(c *gateway.Config) { c.PublicURL = "docs.example.com" },
+		"max_upload_bytes": func(c *gateway.Config) { c.MaxUploadBytes = 0 }, "uploads": func(c *gateway.Config) { c.Uploads = 0 },
+		"upload_wait": func(c *gateway.Config) { c.UploadWait = -1 }, "min_upload_rate": func(c *gateway.Config) { c.MinUploadRate = 0 },
+		"stall": func(c *gateway.Config) { c.Stall = 0 }, "max_wait": func(c *gateway.Config) { c.MaxWait = 0 },
+		"publish_timeout": func(c *gateway.Config) { c.PublishTimeout = 0 }, "header_timeout": func(c *gateway.Config) { c.HeaderTimeout = 0 },
+		"idle_timeout": func(c *gateway.Config) { c.IdleTimeout = 0 }, "drain_timeout": func(c *gateway.Config) { c.DrainTimeout = 0 },
+	} {
+		cfg := gateway.DefaultConfig()
+		if err := cfg.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		change(&cfg)
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
