@@ -22,10 +22,12 @@ type role struct {
 // roles lists the workers of one machine. Reading pages gets a process of its own, so that killing it hurts no other stage.
 func (s *supervisor) roles() []role {
 	few := strconv.Itoa(max(1, s.options.workers/2))
+	// Small batches of pages: a person sees the pages come in, and a killed worker has little to look up again.
+	batch := strconv.Itoa(max(4, s.options.workers))
 	all := strconv.Itoa(s.options.workers)
 	return []role{
 		{"prepare", []string{"processor", "--stages", "prepare", "--class", "cpu"}, []string{"engine.slots=" + few, "stream.slots=" + all}},
-		{"ocr", []string{"processor", "--stages", "layout,ocr", "--class", "gpu", "--device", "cpu"}, []string{"engine.slots=" + all, "stream.slots=" + strconv.Itoa(s.options.workers+1)}},
+		{"ocr", []string{"processor", "--stages", "layout,ocr", "--class", "gpu", "--device", "cpu"}, []string{"engine.slots=" + all, "stream.slots=" + strconv.Itoa(s.options.workers+1), "stream.batch=" + batch}},
 		{"track", []string{"processor", "--stages", "track,compose", "--class", "cpu"}, nil},
 	}
 }
