@@ -10,7 +10,7 @@ import (
 
 // Config bounds what a document may ask for and says how its pages are turned into images.
 type Config struct {
-	SourceDir   string `koanf:"source_dir"`   // folder of fetched sources; belongs to one process
+	SourceDir   string `koanf:"source_dir"`   // folder below which each worker claims one for the sources it fetches
 	SourceBytes int64  `koanf:"source_bytes"` // bound of that folder, and so of one document
 	CompileDir  string `koanf:"compile_dir"`  // folder of the compiled PDF engine, shared by processes; empty: compile in every child
 

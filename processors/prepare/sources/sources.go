@@ -27,15 +27,15 @@ type Objects interface {
 	Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, blob.Object, error)
 }
 
-// Cache is a folder of sources. It belongs to one process, which empties it at its first use. Safe for concurrent use.
+// Cache is a folder of sources, claimed at its first use below the one it was given. Safe for concurrent use.
 type Cache struct {
 	objects Objects
 	dir     string
 	bound   int64
 
 	mu      sync.Mutex
-	ready   bool
-	bytes   int64 // reserved, whether written yet or not
+	lock    *os.File // nil until the folder is claimed
+	bytes   int64    // reserved, whether written yet or not
 	clock   int64
 	entries map[string]*entry
 	freed   chan struct{} // closed and replaced whenever bytes may have become free
@@ -125,25 +125,12 @@ func (c *Cache) signal() {
 	c.freed = make(chan struct{})
 }
 
-// prepare empties the folder of what an earlier process left. The lock is held.
-func (c *Cache) prepare() error {
-	if c.ready {
-		return nil
+// prepare claims the folder. The lock is held.
+func (c *Cache) prepare() (err error) {
+	if c.lock == nil {
+		c.dir, c.lock, err = claim(c.dir)
 	}
-	if err := os.MkdirAll(c.dir, 0o700); err != nil {
-		return err
-	}
-	old, err := filepath.Glob(filepath.Join(c.dir, prefix+"*"))
-	if err != nil {
-		return err
-	}
-	for _, path := range old {
-		if err := os.Remove(path); err != nil {
-			return err
-		}
-	}
-	c.ready = true
-	return nil
+	return err
 }
 
 // finish makes the outcome known; a failed entry makes room for the next try.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,17 +69,17 @@ func setUp(t *testing.T, bound int64) (*sources.Cache, *objects, string) {
 
 func onDisk(t *testing.T, dir string) int64 {
 	t.Helper()
-	files, err := os.ReadDir(dir)
+	n := int64(0)
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		n += info.Size()
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	n := int64(0)
-	for _, f := range files {
-		info, err := f.Info()
-		if err != nil {
-			t.Fatal(err)
-		}
-		n += info.Size()
 	}
 	return n
 }
@@ -229,23 +230,39 @@ func TestOneCallersEndIsNotAnothers(t *testing.T) {
 	}
 }
 
-func TestWhatAnEarlierProcessLeftIsRemoved(t *testing.T) {
-	c, o, dir := setUp(t, 1000)
-	old, other := filepath.Join(dir, "source-abc.part"), filepath.Join(dir, "keep.txt")
+func TestWhatADeadProcessLeftIsRemovedAndALivingOneIsLeftAlone(t *testing.T) {
+	first, o, dir := setUp(t, 1000)
+	old, other := filepath.Join(dir, "0", "source-abc.part"), filepath.Join(dir, "keep.txt")
+	if err := os.Mkdir(filepath.Dir(old), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range []string{old, other} {
 		if err := os.WriteFile(p, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f, err := c.Fetch(t.Context(), o.add("a", 10))
+	src := o.add("a", 10)
+	f, err := first.Fetch(t.Context(), src)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Release()
+	defer f.Release()
 	if _, err := os.Stat(old); !os.IsNotExist(err) {
 		t.Error("the old file is there")
 	}
 	if _, err := os.Stat(other); err != nil {
 		t.Error("a file of somebody else is gone")
+	}
+	second := sources.New(o, dir, 1000) // as another worker of this machine
+	g, err := second.Fetch(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Release()
+	if f.Path == g.Path {
+		t.Error("two workers share a file")
+	}
+	if _, err := os.Stat(f.Path); err != nil {
+		t.Errorf("the first worker's file is gone: %v", err)
 	}
 }
