@@ -48,7 +48,7 @@ func newUploader(d service, size int64, connections int) *uploader {
 	_ = w.Close()
 	return &uploader{
 		url: d.API + "/api/v1/documents", key: d.APIKey, kind: w.FormDataContentType(),
-		head: slices.Clone(b.Bytes()[:cut]), page: page(size - int64(len(rand.Text())+1)), tail: slices.Clone(b.Bytes()[cut:]),
+		head: slices.Clone(b.Bytes()[:cut]), page: page(size - int64(len(unlike()))), tail: slices.Clone(b.Bytes()[cut:]),
 		http: &http.Client{Timeout: uploadPatience, Transport: &http.Transport{MaxIdleConns: connections, MaxIdleConnsPerHost: connections}},
 	}
 }
@@ -63,19 +63,22 @@ func page(size int64) []byte {
 	return text[:size]
 }
 
+// unlike is a line that no other document has. What is random does not stand at its start, where it could pass for the mark of a format.
+func unlike() string { return "Document " + rand.Text() + "\n" }
+
 // do uploads one document.
 func (u *uploader) do(ctx context.Context) int {
 	u.sent.Add(1)
-	once := rand.Text()
-	body := io.MultiReader(bytes.NewReader(u.head), strings.NewReader(once+"\n"), bytes.NewReader(u.page), bytes.NewReader(u.tail))
+	line := unlike()
+	body := io.MultiReader(bytes.NewReader(u.head), strings.NewReader(line), bytes.NewReader(u.page), bytes.NewReader(u.tail))
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.url, body)
 	if err != nil {
 		return 0
 	}
-	r.ContentLength = int64(len(u.head) + len(once) + 1 + len(u.page) + len(u.tail))
+	r.ContentLength = int64(len(u.head) + len(line) + len(u.page) + len(u.tail))
 	r.Header.Set("Authorization", "Bearer "+u.key)
 	r.Header.Set("Content-Type", u.kind)
-	r.Header.Set("Idempotency-Key", once)
+	r.Header.Set("Idempotency-Key", rand.Text())
 	r.Header.Set("User-Agent", "docstream/"+version)
 	res, err := u.http.Do(r)
 	if err != nil {

@@ -42,6 +42,7 @@ type service struct {
 	APIReference string         `json:"api_reference"`
 	Kafka        string         `json:"kafka"`
 	Registry     string         `json:"registry"`
+	TopicsPrefix string         `json:"topics_prefix"`
 	S3           string         `json:"s3"`
 	S3Bucket     string         `json:"s3_bucket"`
 	S3AccessKey  string         `json:"s3_access_key"`

@@ -52,6 +52,7 @@ func (s *supervisor) configure() {
 	d := &s.serving
 	d.APIReference = d.API + "/openapi.json"
 	d.Kafka, d.Registry = strings.Join(c.Kafka.Brokers, ","), c.Kafka.Registry
+	d.TopicsPrefix = c.Topics.Prefix
 	d.S3, d.S3Bucket, d.S3AccessKey, d.S3SecretKey = c.Objects.Endpoint, c.Objects.Bucket, c.Objects.AccessKey, c.Objects.SecretKey
 	d.Metrics = "http://" + s.local("metrics") + "/metrics"
 	d.APIKey, d.Data = s.secrets.APIKey, s.folder.dir

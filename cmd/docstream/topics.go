@@ -134,7 +134,7 @@ func (p *program) cluster() (Config, error) {
 	if err := readJSON(filepath.Join(d.Data, "secrets"), &s); err != nil {
 		return cfg, err
 	}
-	cfg.Kafka.Brokers, cfg.Kafka.Registry = []string{d.Kafka}, d.Registry
+	cfg.Kafka.Brokers, cfg.Kafka.Registry, cfg.Topics.Prefix = strings.Split(d.Kafka, ","), d.Registry, d.TopicsPrefix
 	cfg.HouseKey.Secret = s.HouseKey
 	return cfg, nil
 }
