@@ -63,7 +63,8 @@ func Plan(t testing.TB) topology.Config {
 // S3 starts an S3 server on a directory of the test and returns how to reach it.
 func S3(t testing.TB) blob.Config {
 	t.Helper()
-	ready := Part(t, "s3", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--access-key", "test", "--secret-key", "testtesttest", "--bucket", "docstream")
+	keys := []string{"DOCSTREAM_PARTS_S3_ACCESS_KEY=test", "DOCSTREAM_PARTS_S3_SECRET_KEY=testtesttest"}
+	ready := PartIn(t, keys, "s3", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--bucket", "docstream")
 	cfg := blob.DefaultConfig()
 	cfg.Endpoint, cfg.Bucket = "http://"+ready.Addr, "docstream"
 	cfg.AccessKey, cfg.SecretKey, cfg.PathStyle = "test", "testtesttest", true
@@ -87,8 +88,15 @@ type Ready struct {
 // Part starts one of the embedded parts as a process of its own and ends it, by its id, with the test.
 func Part(t testing.TB, args ...string) Ready {
 	t.Helper()
+	return PartIn(t, nil, args...)
+}
+
+// PartIn is Part with variables added to the environment: what must not stand on a command line.
+func PartIn(t testing.TB, env []string, args ...string) Ready {
+	t.Helper()
 	bin := Binary(t, "docstream-parts")
 	cmd := exec.Command(bin, append(args, "--lifeline")...)
+	cmd.Env = append(os.Environ(), env...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

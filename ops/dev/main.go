@@ -29,11 +29,12 @@ import (
 const usage = `usage: docstream-parts COMMAND [flags]
 
   broker      a Kafka broker with a schema registry   --data DIR --listen ADDR --registry ADDR [--max-bytes N]
-  s3          an S3 endpoint                          --data DIR --listen ADDR --access-key K --secret-key S --bucket B
+  s3          an S3 endpoint                          --data DIR --listen ADDR --bucket B
   clickhouse  a ClickHouse HTTP endpoint              --data DIR --listen ADDR --lib FILE
   version     what is inside
 
-Every command takes --lifeline: end when standard input ends. Port 0 picks a free port.
+s3 takes the keys that requests must be signed with from the environment: ` + objects.AccessKeyVariable + `
+and ` + objects.SecretKeyVariable + `. Every command takes --lifeline: end when standard input ends. Port 0 picks a free port.
 `
 
 func main() {
@@ -134,11 +135,9 @@ func (p *part) broker() {
 }
 
 func (p *part) s3() {
-	var cfg objects.Config
+	cfg := objects.Config{AccessKey: os.Getenv(objects.AccessKeyVariable), SecretKey: os.Getenv(objects.SecretKeyVariable)}
 	p.data = p.flags.String("data", "", "directory of the buckets")
 	p.flags.StringVar(&cfg.Listen, "listen", "127.0.0.1:0", "address of the S3 API")
-	p.flags.StringVar(&cfg.AccessKey, "access-key", "", "access key id that requests must be signed with")
-	p.flags.StringVar(&cfg.SecretKey, "secret-key", "", "its secret")
 	p.flags.StringVar(&cfg.Bucket, "bucket", "docstream", "bucket to create when it is missing")
 	p.run = func(ctx context.Context) error {
 		cfg.Data = *p.data

@@ -131,6 +131,12 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
+// keys puts the owner's keys into the environment of the parts that the test starts.
+func keys(t *testing.T, access, secret string) {
+	t.Setenv("DOCSTREAM_PARTS_S3_ACCESS_KEY", access)
+	t.Setenv("DOCSTREAM_PARTS_S3_SECRET_KEY", secret)
+}
+
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -149,7 +155,8 @@ func TestEveryPartEndsWithItsLifeline(t *testing.T) {
 }
 
 func TestReadyIsTheOnlyLineOnStandardOutput(t *testing.T) {
-	p := start(t, "s3", "--data", t.TempDir(), "--access-key", "key", "--secret-key", "secret-secret")
+	keys(t, "key", "secret-secret")
+	p := start(t, "s3", "--data", t.TempDir())
 	if p.Role != "s3" || !p.Ready || p.PID != p.cmd.Process.Pid {
 		t.Errorf("ready line says %+v", p.ready)
 	}
@@ -176,7 +183,8 @@ func TestWrongUseIsSaidInOneLine(t *testing.T) {
 		"data missing":       {[]string{"broker"}, "--data is required"},
 		"data in use":        {[]string{"broker", "--data", busy}, "is in use by another process"},
 		"public address":     {[]string{"broker", "--data", t.TempDir(), "--listen", "0.0.0.0:0"}, "loopback address only"},
-		"no keys":            {[]string{"s3", "--data", t.TempDir()}, "--access-key and --secret-key are required"},
+		"no keys":            {[]string{"s3", "--data", t.TempDir()}, "DOCSTREAM_PARTS_S3_ACCESS_KEY and DOCSTREAM_PARTS_S3_SECRET_KEY are required in the environment"},
+		"keys as flags":      {[]string{"s3", "--data", t.TempDir(), "--secret-key", "s"}, "flag provided but not defined: -secret-key"},
 		"no library":         {[]string{"clickhouse", "--data", t.TempDir()}, "--lib is required"},
 		"library missing":    {[]string{"clickhouse", "--data", t.TempDir(), "--lib", "/nowhere/libchdb.so"}, "is missing: run python3 ops/parts/fetch.py"},
 		"not a library":      {[]string{"clickhouse", "--data", t.TempDir(), "--lib", "go.mod"}, "cannot be loaded"},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -35,9 +36,8 @@ type store struct {
 
 func newStore(t *testing.T) *store {
 	t.Helper()
-	s := &store{args: []string{
-		"s3", "--data", t.TempDir(), "--listen", freeAddress(t), "--access-key", "key", "--secret-key", "secret-secret",
-	}}
+	keys(t, "key", "secret-secret")
+	s := &store{args: []string{"s3", "--data", t.TempDir(), "--listen", freeAddress(t)}}
 	s.running = start(t, s.args...)
 	s.Client = s3Client(s.Addr, "secret-secret")
 	return s
@@ -75,6 +75,14 @@ func status(err error) int {
 		return resp.HTTPStatusCode()
 	}
 	return 0
+}
+
+func TestTheSecretIsOnNoCommandLine(t *testing.T) {
+	s := newStore(t)
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.PID))
+	if err != nil || len(line) == 0 || strings.Contains(string(line), "secret-secret") || strings.Contains(s.log.String(), "secret-secret") {
+		t.Errorf("%q, %v\n%s", line, err, s.log)
+	}
 }
 
 func TestObjectStoreKeepsWhatItAcknowledgedOverAKill(t *testing.T) {

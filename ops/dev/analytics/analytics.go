@@ -111,8 +111,11 @@ func openFront(cfg Config, log *slog.Logger) (*front, error) {
 	f := &front{
 		sessions: make(chan *session, cfg.Connections), waiting: make(chan struct{}, maxWaiting), log: log,
 	}
-	for range cfg.Connections {
-		s, err := newSession(lib, args)
+	if f.control, err = newSession(lib, args, "control"); err != nil {
+		return nil, err
+	}
+	for i := range cfg.Connections {
+		s, err := newSession(lib, args, fmt.Sprint(i))
 		if err != nil {
 			return nil, err
 		}
@@ -158,10 +161,14 @@ const engineConfig = `<clickhouse>
 </clickhouse>
 `
 
+// sessionSetting is a setting that changes nothing the engine does: it tells our sessions apart in its list of statements.
+const sessionSetting = "chdb_client_name"
+
 // close waits for each session's statement and closes the engine.
 func (f *front) close() {
 	for range cap(f.sessions) {
 		s := <-f.sessions
 		s.close()
 	}
+	f.control.close()
 }

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/ClickHouse/ch-go/compress"
 )
@@ -23,6 +25,8 @@ const (
 type front struct {
 	sessions chan *session
 	waiting  chan struct{}
+	control  *session // cancels what runs in the others
+	cancels  sync.Mutex
 	version  string
 	timezone string
 	log      *slog.Logger
@@ -86,11 +90,18 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request) error {
 		_, err := out.Write(hello(f.version, f.timezone))
 		return err
 	}
+	if how == streaming {
+		how, st.Result = plan(st, settings)
+	}
 	s, err := f.take(r.Context())
 	if err != nil {
 		return err
 	}
 	defer func() { f.sessions <- s }()
+	if how == streaming || how == bounded {
+		stop := f.cancelWhenLeft(r.Context(), s)
+		defer stop()
+	}
 	return f.execute(w, s, how, st, body, q.Get("database"), settings, q.Get("compress") == "1")
 }
 
@@ -127,7 +138,42 @@ func (f *front) execute(w http.ResponseWriter, s *session, how kind, st statemen
 		}
 		return err
 	default:
-		return s.query(st, out, func(h http.Header) { merge(w.Header(), h) })
+		return explain(s.query(st, out, func(h http.Header) { merge(w.Header(), h) }), st.Result)
+	}
+}
+
+// cancelWhenLeft cancels what the session executes once ctx ends, until stop is called: a statement may run for long before it writes to
+// a client that has left. It is asked again and again because the engine may not have begun the statement yet.
+func (f *front) cancelWhenLeft(ctx context.Context, s *session) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+		}
+		for {
+			f.cancel(s)
+			select {
+			case <-done:
+				return
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+func (f *front) cancel(s *session) {
+	f.cancels.Lock()
+	defer f.cancels.Unlock()
+	_, err := f.control.run("KILL QUERY WHERE Settings[" + quoteText(sessionSetting) + "] = " + quoteText(s.name) + " ASYNC FORMAT Null")
+	if err != nil {
+		f.log.Warn("cancelling a statement whose client has left", "error", err.Error())
 	}
 }
 

@@ -134,6 +134,8 @@ type exception struct {
 
 func (e exception) Error() string { return e.Text }
 
+const tooManyRows = "396" // TOO_MANY_ROWS_OR_BYTES
+
 // exceptionOf turns the engine's text into an error; an empty text is none.
 func exceptionOf(text string) error {
 	if text == "" {

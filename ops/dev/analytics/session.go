@@ -2,6 +2,7 @@ package analytics
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -19,19 +20,25 @@ const chunk = 1 << 20
 type session struct {
 	lib    *library
 	args   []string
+	name   string   // in the engine, under which its statement can be cancelled
 	handle *pointer // the very pointer that connect returned: closing takes no other
 	// database is the current one; empty where it is not known and must be set again.
 	database string
 }
 
-func newSession(lib *library, args []string) (*session, error) {
-	s := &session{lib: lib, args: args}
+func newSession(lib *library, args []string, name string) (*session, error) {
+	s := &session{lib: lib, args: args, name: name}
 	return s, s.connect()
 }
 
 func (s *session) connect() (err error) {
-	s.handle, err = s.lib.open(s.args)
 	s.database = ""
+	if s.handle, err = s.lib.open(s.args); err != nil {
+		return err
+	}
+	if _, err = s.run("SET " + sessionSetting + " = " + quoteText(s.name)); err != nil {
+		s.close()
+	}
 	return err
 }
 
@@ -108,6 +115,10 @@ func (s *session) query(st statement, w io.Writer, summary func(http.Header)) er
 	defer s.lib.destroy(result)
 	if err := exceptionOf(textOf(s.lib.failure(result))); err != nil {
 		return err
+	}
+	if n := s.lib.length(result); n > maxWholeOutput {
+		return exception{Code: tooManyRows, Text: fmt.Sprintf(
+			"Code: %s. DB::Exception: The result is %d bytes long, more than %d. (TOO_MANY_ROWS_OR_BYTES)", tooManyRows, n, maxWholeOutput)}
 	}
 	summary(counts(s.lib.rowsRead(result), s.lib.written(result)))
 	_, err := w.Write(s.bytes(result))

@@ -11,7 +11,8 @@ import (
 // statement is one request to the engine.
 type statement struct {
 	SQL        string
-	Format     string
+	Format     string // where the statement names none
+	Result     string // the one that its result is in
 	Parameters map[string]string
 }
 
@@ -21,6 +22,7 @@ type kind int
 const (
 	whole     kind = iota // executed at once
 	streaming             // a SELECT: its output may be of any size
+	bounded               // a SELECT in a format that cannot be put together from chunks: executed at once, its size bounded
 	inserting             // an INSERT whose rows are in the request's body
 	altering              // changes the session itself, which is then thrown away
 )

@@ -26,6 +26,12 @@ import (
 // healthPath answers without a signature once the endpoint serves. It masks no bucket: an underscore is in no bucket name.
 const healthPath = "/_health"
 
+// The owner's keys come from the environment: a command line is for everybody on the machine to read.
+const (
+	AccessKeyVariable = "DOCSTREAM_PARTS_S3_ACCESS_KEY"
+	SecretKeyVariable = "DOCSTREAM_PARTS_S3_SECRET_KEY"
+)
+
 // Config says where the endpoint listens and what it accepts.
 type Config struct {
 	Data      string
@@ -39,7 +45,7 @@ type Config struct {
 func (c Config) Validate() error {
 	switch {
 	case c.AccessKey == "" || c.SecretKey == "":
-		return errors.New("--access-key and --secret-key are required")
+		return errors.New(AccessKeyVariable + " and " + SecretKeyVariable + " are required in the environment")
 	case len(c.Bucket) < 3 || len(c.Bucket) > 63:
 		return fmt.Errorf("bucket name %q: between 3 and 63 characters", c.Bucket)
 	}
