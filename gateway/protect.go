@@ -21,12 +21,7 @@ func (g *Gateway) protect(c *gin.Context) {
 	if strings.HasPrefix(g.cfg.PublicURL, "https://") {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
-	conn := http.NewResponseController(c.Writer) // a recorder has no deadlines: errors mean nothing
-	_ = conn.SetWriteDeadline(time.Now().Add(g.cfg.MaxWait + g.cfg.Stall))
-	if c.Request.ContentLength != 0 { // of a body that a route leaves unread the server reads a little: after the answer, and not for ever
-		_ = conn.EnableFullDuplex()
-		_ = conn.SetReadDeadline(time.Now().Add(g.cfg.Stall))
-	}
+	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(g.cfg.MaxWait + g.cfg.Stall)) // a recorder has no deadline
 	c.Next()
 }
 
