@@ -46,6 +46,7 @@ lint: needs-go ## vet, formatting, and staticcheck where it is pinned
 
 generate: needs-go ## make generated files anew
 	go generate ./...
+	go run ./ops/docs/reference ops/docs/reference.md
 
 bench: build ## measure 50 scanned pages through the engine and through a service that runs in DATA
 	bin/docstream bench e2e --data "$(DATA)" --pages 50 --pairs 3
