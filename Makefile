@@ -11,7 +11,7 @@ PYTHON  ?= python3
 export DOCSTREAM_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build parts lint generate bench clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
+.PHONY: help run test build parts lint generate release-schemas bench clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -47,6 +47,11 @@ lint: needs-go ## vet, formatting, and staticcheck where it is pinned
 generate: needs-go ## make generated files anew
 	go generate ./...
 	go run ./ops/docs/reference ops/docs/reference.md
+
+release-schemas: ## keep the schemas of today as released, if they differ from the newest release
+	@n=$$(ls schemas/released | grep -E '^[0-9]+$$' | sort -n | tail -1); \
+	if diff -q <(cat schemas/*.avsc) <(cat schemas/released/$$n/*.avsc) >/dev/null; then echo "nothing changed since release $$n"; else \
+	mkdir schemas/released/$$((n+1)) && cp schemas/*.avsc schemas/released/$$((n+1))/ && echo "released as $$((n+1))"; fi
 
 bench: build ## measure 50 scanned pages through the engine and through a service that runs in DATA
 	bin/docstream bench e2e --data "$(DATA)" --pages 50 --pairs 3

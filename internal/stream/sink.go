@@ -37,7 +37,7 @@ func (s *sinkRunner) run(ctx context.Context) error {
 	c := s.h.cfg
 	cl, err := s.h.conn.Client(
 		kgo.ConsumerGroup(s.h.plan.Group(s.spec.Name, s.topic.Name)), kgo.ConsumeTopics(s.h.plan.Name(s.topic.Name)),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.SessionTimeout(c.SessionTimeout), kgo.HeartbeatInterval(c.SessionTimeout/3), kgo.RebalanceTimeout(c.RebalanceTimeout),
 		kgo.DisableAutoCommit(), kgo.FetchMaxBytes(16<<20), kgo.FetchMaxWait(2*time.Second))
 	if err != nil {

@@ -22,12 +22,10 @@ type piece struct {
 func (a *assembly) table(lines []placed) *document.Table {
 	grid := rows(lines)
 	pieces := make([][]piece, len(grid))
-	var all []piece
 	for i, r := range grid {
 		for _, l := range r {
 			pieces[i] = append(pieces[i], split(l)...)
 		}
-		all = append(all, pieces[i]...)
 	}
 	gutters := a.gutters(pieces)
 	if len(grid) < 2 || len(gutters) == 0 {
