@@ -31,6 +31,10 @@ var Metrics = []Metric{
 	{"docstream_engine_rss_bytes", "gauge", []string{"slot"}, "Resident memory of the engine child of a slot, when last seen."},
 	{"docstream_engine_busy_slots", "gauge", nil, "Engine slots that are leased."},
 
+	{"docstream_http_requests_total", "counter", []string{"route", "method", "status"}, "Requests answered."},
+	{"docstream_http_request_seconds", "histogram", []string{"route", "method"}, "Time from the head of a request to the end of its answer."},
+	{"docstream_uploads_bytes_total", "counter", nil, "Bytes of files received, refused ones included."},
+	{"docstream_uploads_active", "gauge", nil, "Uploads in flight."},
 	{"docstream_view_ready", "gauge", nil, "1 while the gateway's view can answer."},
 	{"docstream_view_jobs", "gauge", nil, "Jobs the gateway's view holds."},
 	{"docstream_view_records_total", "counter", []string{"topic"}, "Records the gateway's view has read."},
