@@ -35,7 +35,15 @@ func (r *reader) pass(ctx context.Context, before map[place]int64) map[place]int
 	}
 	now, standing := r.v.reach.now(), map[place]int64{}
 	short, _ := r.v.reach.short(ends)
+	starts, err := r.ask.offsets(ctx, short, earliest, uncommitted)
+	if err != nil {
+		return nil
+	}
 	for _, p := range short {
+		if now[p] < starts[p] { // what it has not read is gone; a broker answers a question about it with an error
+			r.v.reach.advance(map[place]int64{p: starts[p]})
+			continue
+		}
 		at := now[p]
 		standing[p] = at
 		if was, ok := before[p]; !ok || was != at {
