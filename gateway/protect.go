@@ -21,9 +21,16 @@ func (g *Gateway) protect(c *gin.Context) {
 	if strings.HasPrefix(g.cfg.PublicURL, "https://") {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
-	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(g.cfg.MaxWait + g.cfg.Stall)) // a recorder has no deadline
+	conn := http.NewResponseController(c.Writer) // a recorder has no deadlines: errors mean nothing
+	_ = conn.SetWriteDeadline(time.Now().Add(g.cfg.MaxWait + leftover + g.cfg.Stall))
+	if c.Request.ContentLength != 0 { // of a body that a route leaves unread the server reads a little before it answers: not for ever
+		_ = conn.SetReadDeadline(time.Now().Add(min(g.cfg.Stall, leftover)))
+	}
 	c.Next()
 }
+
+// leftover bounds the wait for what is left of a body nobody wants.
+const leftover = 5 * time.Second
 
 // clip shortens what a client wrote before it is said back.
 func clip(s string, n int) string {

@@ -129,7 +129,7 @@ func (g *Gateway) json(c *gin.Context, status int, body any) {
 	c.Data(status, "application/json", b)
 }
 
-// mayWrite gives the client the stall time to take what is written next.
+// mayWrite gives the client the stall time to take what is written next. The wait for what is left of its body comes before that.
 func (g *Gateway) mayWrite(c *gin.Context) {
-	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(g.cfg.Stall)) // a recorder has no deadline
+	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(leftover + g.cfg.Stall)) // a recorder has no deadline
 }

@@ -51,37 +51,58 @@ func (s *source) digest() string { return hex.EncodeToString(s.hash.Sum(nil)) }
 
 // paced is a request body with a deadline that moves on as bytes come: nothing for the stall time, or less than the least rate over all,
 // and the connection is given up. A large file may take its time, a stalled one holds no place for long.
+//
+// It also bounds what may come between two files: the multipart reader holds the head of a part in memory, however long it is (P6).
 type paced struct {
 	body  io.ReadCloser
 	conn  *http.ResponseController
 	cfg   Config
 	began time.Time
 	read  int64
+	until int64 // what may have been read before the next allow
+	ended bool  // the body was read to its end
 }
+
+// errHeads says that a body is all heads of parts.
+var errHeads = errors.New("the head of a part is too long")
 
 func newPaced(c *gin.Context, cfg Config) *paced {
 	return &paced{body: c.Request.Body, conn: http.NewResponseController(c.Writer), cfg: cfg, began: time.Now()}
 }
 
+// allow lets n more bytes be read.
+func (p *paced) allow(n int64) { p.until = p.read + n }
+
 func (p *paced) Read(b []byte) (int, error) {
+	if p.read >= p.until {
+		return 0, errHeads
+	}
 	now := time.Now()
 	soon := now.Add(p.cfg.Stall)
 	if slow := p.began.Add(p.cfg.Stall + time.Duration(float64(p.read)/float64(p.cfg.MinUploadRate)*float64(time.Second))); slow.Before(soon) {
 		soon = slow
 	}
 	_ = p.conn.SetReadDeadline(soon) // a recorder has no deadline
-	n, err := p.body.Read(b)
+	n, err := p.body.Read(b[:min(int64(len(b)), p.until-p.read)])
 	p.read += int64(n)
+	p.ended = p.ended || err == io.EOF
 	return n, err
 }
 
 func (p *paced) Close() error { return p.body.Close() }
 
-// done lifts the deadline: from here on the server only watches whether the client is still there.
-func (p *paced) done() { _ = p.conn.SetReadDeadline(time.Time{}) }
+// done lifts the deadline of a body that was read to its end: from there on the server only watches whether the client is still there.
+// What is left of any other the server reads, a little, before it answers: that is not waited for long.
+func (p *paced) done() {
+	until := time.Time{}
+	if !p.ended {
+		until = time.Now().Add(min(p.cfg.Stall, leftover))
+	}
+	_ = p.conn.SetReadDeadline(until) // a recorder has no deadline
+}
 
 // malformed reports whether an error lies in what the client wrote rather than in the connection.
 func malformed(err error) bool {
 	var p textproto.ProtocolError
-	return errors.As(err, &p)
+	return errors.As(err, &p) || errors.Is(err, errHeads)
 }

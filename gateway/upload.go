@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -23,6 +24,7 @@ const (
 	bodyOverhead = 1 << 20   // what a body may hold beside the file: options and the multipart lines
 	maxParts     = 32        // of a multipart body
 	maxField     = 16 << 10  // of one option
+	maxHead      = 64 << 10  // of a part, read-ahead included
 )
 
 // small holds the first bytes of a file: its type is found in them, and a small file needs no more (P6).
@@ -51,13 +53,15 @@ func (u *upload) receive(c *gin.Context) error {
 	parts := multipart.NewReader(http.MaxBytesReader(c.Writer, body, u.g.cfg.MaxUploadBytes+bodyOverhead), params["boundary"])
 	u.seen = map[string]bool{}
 	for range maxParts {
+		body.allow(maxHead)
 		p, err := parts.NextPart()
 		if err == io.EOF { // only bare: a body that was cut off says so in another way
-			return u.complete()
+			return u.complete(c, body)
 		}
 		if err != nil {
 			return u.unreadable(c, err)
 		}
+		body.allow(math.MaxInt64 - body.read)
 		if err := u.part(c, p); err != nil {
 			return err
 		}
@@ -65,7 +69,11 @@ func (u *upload) receive(c *gin.Context) error {
 	return refuse(schemas.InvalidRequest, "The body has too many parts.").with("max_parts", maxParts)
 }
 
-func (u *upload) complete() error {
+// complete reads what may stand behind the last part, so that a request that was not sent to its end is not taken for a whole one.
+func (u *upload) complete(c *gin.Context, body io.Reader) error {
+	if _, err := io.Copy(io.Discard, io.LimitReader(body, maxHead/2)); err != nil {
+		return u.unreadable(c, err)
+	}
 	if u.body == nil {
 		return refuse(schemas.MissingFile, "")
 	}

@@ -95,7 +95,7 @@ func (s *sink) Upload(_ context.Context, _ string, body io.Reader, _ blob.Option
 
 func TestAnOversizedUploadIsRefusedWithoutBeingHeld(t *testing.T) {
 	w := newWorld(t)
-	const limit = 64 << 20
+	const limit = 32 << 20
 	kept := &sink{memory: w.store}
 	r := w.replicaOn(kept, func(c *gateway.Config) { c.MaxUploadBytes = limit })
 	token := w.key("acme")
@@ -231,5 +231,53 @@ func TestAStoreThatDoesNotAnswerIsNoSecretAndNoJob(t *testing.T) {
 	}
 	if jobs := w.all("documents.cpu.normal"); len(jobs) != 0 {
 		t.Errorf("jobs: %v", jobs)
+	}
+}
+
+// A body that is announced and never comes must not hold a connection, whether it is wanted or not.
+func TestABodyThatNeverComesIsNotWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	r := w.replica(func(c *gateway.Config) { c.Stall = 300 * time.Millisecond })
+	token := w.key("acme")
+	for name, c := range map[string]struct {
+		token, body string
+		want        int
+	}{
+		"unauthenticated":    {"nobody", "", http.StatusUnauthorized},
+		"refused part-way":   {token, "--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n--b\r\n", http.StatusBadRequest},
+		"the end is missing": {token, fileHead + "hello\r\n--b--", http.StatusBadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := r.wire(c.token, "Content-Length: 100000")
+			fmt.Fprint(conn, c.body)
+			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+			from := bufio.NewReader(conn)
+			res, err := http.ReadResponse(from, nil)
+			if err != nil || res.StatusCode != c.want {
+				t.Fatalf("%v %v", res, err)
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			if _, err := from.ReadByte(); err != io.EOF && !strings.Contains(fmt.Sprint(err), "reset") {
+				t.Errorf("the connection is still held: %v", err)
+			}
+		})
+	}
+	if got := w.store.keys(); len(got) != 0 {
+		t.Errorf("left behind: %v", got)
+	}
+}
+
+func TestABodyOfHeadsIsRefused(t *testing.T) {
+	w := newWorld(t)
+	r := w.replica(nil)
+	token := w.key("acme")
+	for name, head := range map[string]string{"one long line": "X: " + strings.Repeat("a", 200<<10) + "\r\n", "many lines": strings.Repeat("X: y\r\n", 50<<10)} {
+		body := "--b\r\nContent-Disposition: form-data; name=\"file\"\r\n" + head + "\r\nhello\r\n--b--\r\n"
+		req, _ := http.NewRequest(http.MethodPost, r.url+"/api/v1/documents", strings.NewReader(body))
+		req.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		req.Header.Set("Authorization", "Bearer "+token)
+		if a := r.do(req); a.code(t) != schemas.InvalidRequest {
+			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
+		}
 	}
 }
