@@ -73,14 +73,15 @@ func TestResultsAreWhatAServerGives(t *testing.T) {
 
 func TestAResultThatIsNotStreamedIsBounded(t *testing.T) {
 	e := newEngine(t)
-	for name, c := range map[string]struct{ sql, want string }{
-		"rows":   {"SELECT number FROM numbers(1500000) FORMAT JSON", "JSON"},
-		"values": {"SELECT repeat('x', 1000) FROM numbers(200000) FORMAT CSVWithNames", "CSVWithNames"},
-		"output": {"SELECT toUInt8(1) AS " + strings.Repeat("long", 150) + " FROM numbers(500000) FORMAT JSON", "JSON"},
+	for name, c := range map[string]struct{ sql, code, want string }{
+		"rows":      {"SELECT number FROM numbers(1500000) FORMAT JSON", "396", "JSON"},
+		"values":    {"SELECT repeat(toString(number % 10), 1000) FROM numbers(200000) FORMAT CSVWithNames", "396", "CSVWithNames"},
+		"constants": {"SELECT repeat('x', 10000) FROM numbers(900000) FORMAT CSVWithNames", "241", "CSVWithNames"},
+		"output":    {"SELECT toUInt8(1) AS " + strings.Repeat("long", 150) + " FROM numbers(500000) FORMAT JSON", "396", "JSON"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, header := e.curl("", c.sql)
-			if header.Get("X-ClickHouse-Exception-Code") != "396" || !strings.Contains(got, c.want+" is not streamed") || len(got) > 1000 {
+			if header.Get("X-ClickHouse-Exception-Code") != c.code || !strings.Contains(got, c.want+" is not streamed") || len(got) > 1000 {
 				t.Errorf("got %.300q", got)
 			}
 		})
@@ -88,8 +89,11 @@ func TestAResultThatIsNotStreamedIsBounded(t *testing.T) {
 	if got, _ := e.curl("", "SELECT sum(number) FROM numbers(5000000) FORMAT CSVWithNames"); got != "\"sum(number)\"\n12499997500000\n" {
 		t.Errorf("a small result of many rows: %q", got)
 	}
-	if got, _ := e.curl("", "SELECT getSetting('max_result_rows')"); got != "0\n" {
-		t.Errorf("the bound stays: %q", got)
+	if got, _ := e.curl("", "SELECT getSetting('max_result_rows'), getSetting('max_memory_usage')"); got != "0\t0\n" {
+		t.Errorf("the bounds stay: %q", got)
+	}
+	if peak := peakBytes(t, e.PID); peak > 3<<30 {
+		t.Errorf("%d MB resident at the peak", peak>>20)
 	}
 }
 

@@ -21,11 +21,13 @@ var chunkable = map[string]bool{
 const framing = "output_format_json_array_of_rows"
 
 // What is not streamed is in memory as a whole. The engine stops at rows and bytes of values before it has formatted them; output is what
-// is left to say after that, since names and brackets can be any multiple of the values.
+// is left to say after that, since names and brackets can be any multiple of the values. A constant counts once there, however often it is
+// written: it meets the bound of the statement's memory.
 const (
 	maxWholeRows   = 1_000_000
 	maxWholeValues = 64 << 20
 	maxWholeOutput = 256 << 20
+	maxWholeMemory = 1 << 30
 )
 
 // plan tells what format a SELECT's result is in and how to execute it. settings get the bounds of a result that is not streamed.
@@ -52,7 +54,7 @@ func plan(st statement, settings map[string]string) (kind, string) {
 	case complete && !framed && chunkable[strings.ToLower(format)]:
 		return streaming, format
 	}
-	for name, bound := range map[string]int{"max_result_rows": maxWholeRows, "max_result_bytes": maxWholeValues} {
+	for name, bound := range map[string]int{"max_result_rows": maxWholeRows, "max_result_bytes": maxWholeValues, "max_memory_usage": maxWholeMemory} {
 		if settings[name] == "" {
 			settings[name] = fmt.Sprint(bound)
 		}
@@ -71,8 +73,8 @@ func operand(token string) bool {
 
 // explain says what to do about a result that is too large for its format.
 func explain(err error, format string) error {
-	if e, ok := err.(exception); ok && e.Code == tooManyRows {
-		e.Text = fmt.Sprintf("%s The format %s is not streamed here, which bounds its results: use TSV, CSV, JSONEachRow, RowBinary or Native, or a LIMIT.",
+	if e, ok := err.(exception); ok && (e.Code == tooManyRows || e.Code == tooMuchMemory) {
+		e.Text = fmt.Sprintf("%s The format %s is not streamed here, which bounds its results and their memory: use TSV, CSV, JSONEachRow, RowBinary or Native, or a LIMIT.",
 			strings.TrimSpace(e.Text), format)
 		return e
 	}

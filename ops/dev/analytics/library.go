@@ -134,7 +134,10 @@ type exception struct {
 
 func (e exception) Error() string { return e.Text }
 
-const tooManyRows = "396" // TOO_MANY_ROWS_OR_BYTES
+const (
+	tooManyRows   = "396" // TOO_MANY_ROWS_OR_BYTES
+	tooMuchMemory = "241" // MEMORY_LIMIT_EXCEEDED
+)
 
 // exceptionOf turns the engine's text into an error; an empty text is none.
 func exceptionOf(text string) error {
