@@ -89,6 +89,7 @@ func TestMediaTypesThatAreTaken(t *testing.T) {
 		"Markdown by its name":   {field{"file", "# Title", "a.MD", "application/octet-stream"}, "text/markdown", "documents.cpu.normal"},
 		"CSV":                    {field{"file", "a,b\n1,2\n3,4\n", "a.csv", "text/csv"}, "text/plain", "documents.cpu.normal"},
 		"HTML called text":       {field{"file", "<!DOCTYPE html><html></html>", "a.txt", "text/plain"}, "text/plain", "documents.cpu.normal"},
+		"text with a mark in it": {field{"file", "Document A2345678901GPAT\n", "a.txt", "text/plain"}, "text/plain", "documents.cpu.normal"},
 		"no file name":           {field{"file", "plain words", "", ""}, "text/plain", "documents.cpu.normal"},
 	} {
 		t.Run(name, func(t *testing.T) {

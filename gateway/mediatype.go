@@ -44,7 +44,7 @@ func mediaType(head []byte, declared, filename string) (string, error) {
 	}
 	found := sniff(head, declared, filename)
 	if found == "" {
-		return "", refuse(schemas.UnsupportedMediaType, "").with("supported", append([]string{typePDF, typePlain, typeMarkdown}, images...))
+		return "", refuse(schemas.UnsupportedMediaType, "").with("found", bare(mimetype.Detect(head).String())).with("supported", append([]string{typePDF, typePlain, typeMarkdown}, images...))
 	}
 	text := strings.HasPrefix(found, "text/")
 	switch {
@@ -71,10 +71,29 @@ func sniff(head []byte, declared, filename string) string {
 	for m := found; m != nil; m = m.Parent() {
 		plain = plain || m.Is(typePlain)
 	}
-	if !plain {
-		return ""
+	switch {
+	case plain:
+		return asText(name, declared, filename)
+	case legible(head): // a text that happens to have a format's mark where that format has it
+		return asText("", declared, filename)
 	}
-	return asText(name, declared, filename)
+	return ""
+}
+
+// legible reports whether bytes are text that a person can read: UTF-8 without control characters but those of white space. A character cut
+// off at the end is none of its faults.
+func legible(head []byte) bool {
+	for len(head) > 0 {
+		r, n := utf8.DecodeRune(head)
+		if r == utf8.RuneError && n == 1 {
+			return !utf8.FullRune(head)
+		}
+		if unicode.IsControl(r) && !unicode.IsSpace(r) {
+			return false
+		}
+		head = head[n:]
+	}
+	return true
 }
 
 // asText says which kind of text it is. Formats that are written in text, such as HTML or JSON, are no plain text unless the client says

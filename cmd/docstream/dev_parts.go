@@ -35,7 +35,7 @@ func (s *supervisor) startParts(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	if s.options.kafka == "" {
 		g.Go(func() error {
-			l, err := s.part(ctx, nil, "broker", "--data", s.folder.path("kafka"), "--listen", s.local("kafka"), "--registry", s.local("registry"))
+			l, err := s.part(ctx, 0, nil, "broker", "--data", s.folder.path("kafka"), "--listen", s.local("kafka"), "--registry", s.local("registry"))
 			if err == nil {
 				s.log.Warn("the embedded broker is a fake: it is for trying, developing and testing one machine's worth", "addr", l.Addr)
 			}
@@ -44,12 +44,12 @@ func (s *supervisor) startParts(ctx context.Context) error {
 	}
 	g.Go(func() error {
 		keys := []string{"DOCSTREAM_PARTS_S3_ACCESS_KEY=" + s.secrets.S3AccessKey, "DOCSTREAM_PARTS_S3_SECRET_KEY=" + s.secrets.S3SecretKey}
-		_, err := s.part(ctx, keys, "s3", "--data", s.folder.path("s3"), "--listen", s.local("s3"), "--bucket", s.config.Objects.Bucket)
+		_, err := s.part(ctx, 0, keys, "s3", "--data", s.folder.path("s3"), "--listen", s.local("s3"), "--bucket", s.config.Objects.Bucket)
 		return err
 	})
 	if s.analytics() {
 		g.Go(func() error {
-			_, err := s.part(ctx, nil, "clickhouse", "--data", s.folder.path("clickhouse"), "--listen", s.local("clickhouse"), "--lib", s.library())
+			_, err := s.part(ctx, background, nil, "clickhouse", "--data", s.folder.path("clickhouse"), "--listen", s.local("clickhouse"), "--lib", s.library())
 			return err
 		})
 	} else {
@@ -59,8 +59,8 @@ func (s *supervisor) startParts(ctx context.Context) error {
 }
 
 // part starts one embedded part and waits until it serves. env is added to its environment: no secret stands on a command line.
-func (s *supervisor) part(ctx context.Context, env []string, name string, args ...string) (line, error) {
-	k, err := s.keep(&s.parts, supervise.Spec{Name: name, Says: true, Env: append(s.inherited(), env...),
+func (s *supervisor) part(ctx context.Context, nice int, env []string, name string, args ...string) (line, error) {
+	k, err := s.keep(&s.parts, supervise.Spec{Name: name, Says: true, Nice: nice, Env: append(s.inherited(), env...),
 		Command: append([]string{s.options.parts, name, "--lifeline"}, args...)})
 	if err != nil {
 		return line{}, err

@@ -12,6 +12,10 @@ import (
 	"docstream/ops/supervise"
 )
 
+// background is the niceness of what nobody waits for within a request: on one machine, accepting a document must not wait for the work
+// on others. The engine's children yield further still.
+const background = 10
+
 // role is one of our own processes.
 type role struct {
 	name   string // of the process, its log and its metrics port
@@ -95,7 +99,11 @@ func (s *supervisor) role(ctx context.Context, group *[]*supervise.Keeper, r rol
 	for _, set := range r.config {
 		command = append(command, "--set", set)
 	}
-	k, err := s.keep(group, supervise.Spec{Name: r.name, Env: env, Command: command})
+	spec := supervise.Spec{Name: r.name, Env: env, Command: command}
+	if group != &s.intake {
+		spec.Nice = background
+	}
+	k, err := s.keep(group, spec)
 	if err != nil {
 		return err
 	}

@@ -6,3 +6,11 @@ import "syscall"
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
+
+// yield sets the niceness of the calling thread, which a child started from it inherits.
+func yield(nice int) error {
+	if nice == 0 {
+		return nil
+	}
+	return syscall.Setpriority(syscall.PRIO_PROCESS, 0, nice)
+}

@@ -22,6 +22,7 @@ type Spec struct {
 	Env     []string // its whole environment
 	Log     string   // file to which its output is appended
 	Says    bool     // it prints one line on standard output when it serves
+	Nice    int      // how far it yields the CPU to others: 0 to 19
 }
 
 // process is one run of a child.
@@ -32,8 +33,8 @@ type process struct {
 	gone chan struct{}
 }
 
-// start starts the child. Waiting for it happens in the goroutine that started it, locked to its thread: the parent-death signal fires
-// when that thread ends.
+// start starts the child. Waiting for it happens in the goroutine that started it, locked to its thread: the child inherits the niceness of
+// that thread, and the parent-death signal fires when it ends.
 func start(s Spec) (*process, error) {
 	log, err := os.OpenFile(s.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -57,9 +58,11 @@ func start(s Spec) (*process, error) {
 	}
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := p.cmd.Start()
+		runtime.LockOSThread() // for good: the thread ends with its niceness when the child does
+		err := yield(s.Nice)
+		if err == nil {
+			err = p.cmd.Start()
+		}
 		started <- err
 		if err == nil {
 			_ = p.cmd.Wait() // the state says how it ended

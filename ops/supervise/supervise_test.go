@@ -4,7 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +20,31 @@ func keeper(t *testing.T, script string, says bool) *supervise.Keeper {
 	t.Helper()
 	return supervise.New(supervise.Spec{Name: "child", Command: []string{"/bin/sh", "-c", script}, Env: os.Environ(),
 		Log: filepath.Join(t.TempDir(), "child.log"), Says: says}, slog.New(slog.DiscardHandler), nil)
+}
+
+func TestAChildYieldsTheCPUWithAllItStarts(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("niceness belongs to a thread on Linux only")
+	}
+	for _, nice := range []int{0, 7} {
+		k := supervise.New(supervise.Spec{Name: "child", Command: []string{"/bin/sh", "-c", "sh -c nice; cat"}, Env: os.Environ(), Nice: nice,
+			Log: filepath.Join(t.TempDir(), "child.log"), Says: true}, slog.New(slog.DiscardHandler), nil)
+		if err := k.Start(); err != nil {
+			t.Fatal(err)
+		}
+		own, err := exec.Command("nice").Output() // the tests may be niced themselves
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := strings.TrimSpace(string(own))
+		if nice > 0 {
+			want = strconv.Itoa(nice)
+		}
+		if line, err := k.Said(soon(t)); err != nil || strings.TrimSpace(line) != want {
+			t.Errorf("niceness %q, want %s: %v", line, want, err)
+		}
+		k.Stop(5 * time.Second)
+	}
 }
 
 func soon(t *testing.T) context.Context {

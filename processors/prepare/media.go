@@ -45,7 +45,8 @@ func mediaType(f *os.File, size int64, declared string) (string, error) {
 		plain = plain || m.Is(text.Plain)
 	}
 	switch {
-	case plain && (declared == text.Plain || declared == text.Markdown):
+	// A text may have another format's mark where that format has it. Zeros are in texts of UTF-16 only, whose own mark is known.
+	case (plain || bytes.IndexByte(head, 0) < 0) && (declared == text.Plain || declared == text.Markdown):
 		return declared, nil
 	case !plain && found.Is("application/octet-stream") && declared == pdf.MediaType:
 		return "", formats.Corrupt(errors.New("no PDF header"))
