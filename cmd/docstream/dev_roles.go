@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +15,8 @@ import (
 )
 
 // background is the niceness of what nobody waits for within a request: on one machine, accepting a document must not wait for the work
-// on others. The engine's children yield further still.
+// on others. Niceness alone does not do it: a task that wakes is put where it last ran, so what yields must also leave processors alone,
+// and gets half of them. The engine's children, one thread each, yield further still.
 const background = 10
 
 // role is one of our own processes.
@@ -102,6 +105,7 @@ func (s *supervisor) role(ctx context.Context, group *[]*supervise.Keeper, r rol
 	spec := supervise.Spec{Name: r.name, Env: env, Command: command}
 	if group != &s.intake {
 		spec.Nice = background
+		spec.Env = append(spec.Env, fmt.Sprintf("GOMAXPROCS=%d", max(1, runtime.NumCPU()/2)))
 	}
 	k, err := s.keep(group, spec)
 	if err != nil {

@@ -4,25 +4,42 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/s3response"
 )
 
-// durable syncs what the gateway only hands to the page cache: an object's bytes before it gets its name, and the
-// directory before the answer is sent.
+// durable syncs what the gateway only hands to the page cache: bytes and name of an object are on disk when the call returns.
+//
+// A file is synced after it got its name: one commit of the file system's journal then holds both.
 type durable struct {
 	*posix.Posix
 	root string
+	dirs sync.Map // directories whose own names are on disk, by path
 }
 
-// PutObject stores one object. Its bytes are on disk when it becomes visible, its name when the call returns.
+// PutObject stores one object.
 func (d *durable) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
-	out, err := d.PutObjectWithPostFunc(ctx, in, (*os.File).Sync)
+	out, err := d.Posix.PutObject(ctx, in)
 	if err == nil {
-		err = d.syncParents(in.Bucket, in.Key)
+		err = d.syncObject(in.Bucket, in.Key)
 	}
+	return out, err
+}
+
+// DeleteObject removes an object, and the directories that are empty after it: what takes their names later is new.
+func (d *durable) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, error) {
+	out, err := d.Posix.DeleteObject(ctx, in)
+	d.dirs.Clear()
+	return out, err
+}
+
+// DeleteObjects removes several.
+func (d *durable) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s3response.DeleteResult, error) {
+	out, err := d.Posix.DeleteObjects(ctx, in)
+	d.dirs.Clear()
 	return out, err
 }
 
@@ -61,16 +78,24 @@ func (d *durable) syncObject(bucket, key *string) error {
 	return d.syncParents(bucket, key)
 }
 
-// syncParents syncs the directories between the object and its bucket: any of them may be new.
+// syncParents syncs the directory that holds the object's name, and those above it up to the bucket that may be new themselves.
 func (d *durable) syncParents(bucket, key *string) error {
 	if bucket == nil || key == nil {
 		return nil
 	}
 	top := filepath.Join(d.root, *bucket)
+	var synced []string
 	for dir := filepath.Dir(filepath.Join(top, *key)); len(dir) >= len(top); dir = filepath.Dir(dir) {
 		if err := syncPath(dir); err != nil {
 			return err
 		}
+		if _, known := d.dirs.Load(dir); known {
+			break
+		}
+		synced = append(synced, dir)
+	}
+	for _, dir := range synced {
+		d.dirs.Store(dir, true)
 	}
 	return nil
 }
