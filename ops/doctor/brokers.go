@@ -50,7 +50,7 @@ func (h House) brokers(ctx context.Context) []Finding {
 		for v := range said {
 			names = append(names, v)
 		}
-		out := []Finding{ok("%d of Kafka %s", len(m.Brokers), strings.Join(names, ", "))}
+		out := []Finding{ok("%d answer, with the protocol of Kafka %s", len(m.Brokers), strings.Join(names, ", "))}
 		if len(names) > 1 {
 			out = append(out, warn("the brokers are of different versions: "+strings.Join(names, ", "), "an upgrade is under way or was left unfinished", "finish it"))
 		}

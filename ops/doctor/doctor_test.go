@@ -99,7 +99,7 @@ func write(t *testing.T, c *kgo.Client, topic string, n int) {
 
 func TestBrokers(t *testing.T) {
 	h, _ := kafka(t)
-	expect(t, ask(t, h, "kafka"), doctor.OK, "of Kafka")
+	expect(t, ask(t, h, "kafka"), doctor.OK, "with the protocol of Kafka")
 	h.Plan.Replication = 5
 	expect(t, ask(t, h, "kafka"), doctor.Fail, "the plan wants 5 replicas")
 }
