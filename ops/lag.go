@@ -76,8 +76,26 @@ func Lags(ctx context.Context, conn stream.Connection, plan topology.Config, ove
 	return second, nil
 }
 
-// look reads committed and last offsets of everything at once.
+// settling bounds how long a coordinator that has just started is waited for.
+const settling = 5 * time.Second
+
+// look reads committed and last offsets of everything at once. It waits a moment for brokers that have only started.
 func look(ctx context.Context, client *kgo.Client, plan topology.Config) ([]Lag, error) {
+	for until := time.Now().Add(settling); ; {
+		out, err := lookOnce(ctx, client, plan)
+		unsettled := errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NotCoordinator)
+		if !unsettled || time.Now().After(until) {
+			return out, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func lookOnce(ctx context.Context, client *kgo.Client, plan topology.Config) ([]Lag, error) {
 	adm := kadm.NewClient(client)
 	readers := plan.Consumers()
 	var topics, groups []string

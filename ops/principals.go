@@ -23,6 +23,13 @@ type Principals struct {
 	Customers  []string `koanf:"customers"` // who may follow the events of every tenant's jobs
 }
 
+// DefaultPrincipals names nobody.
+func DefaultPrincipals() Principals {
+	none := []string{}
+	return Principals{Gateway: none, Connectors: none, Producers: none, Prepare: none, Layout: none, OCR: none, Track: none, Compose: none, Sinks: none,
+		Operators: none, Customers: none}
+}
+
 // Of returns the principals of a role, each with its type.
 func (p Principals) Of(role string) []string {
 	var out []string

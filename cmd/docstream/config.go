@@ -58,6 +58,7 @@ func defaults() Config {
 		HouseKey:   HouseKey{ID: houseKeyID},
 		Kafka:      stream.DefaultConnection(),
 		Topics:     topology.DefaultConfig(),
+		Principals: ops.DefaultPrincipals(),
 		Objects:    blob.DefaultConfig(),
 		Gateway:    gateway.DefaultConfig(),
 		View:       view.DefaultConfig(),

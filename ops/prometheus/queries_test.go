@@ -345,4 +345,6 @@ func TestWrongQueriesAreFound(t *testing.T) {
 	}
 }
 
-func parse(query string) (parser.Expr, error) { return parser.NewParser(parser.Options{}).ParseExpr(query) }
+func parse(query string) (parser.Expr, error) {
+	return parser.NewParser(parser.Options{}).ParseExpr(query)
+}
