@@ -32,6 +32,9 @@ func Roles() []string {
 var words = map[string]string{"gateway": "gateway", "connectors": "connectors", "upstream producers": "producers", "sinks": "sinks",
 	"command line": "operators", "operators": "operators", "customers": "customers"}
 
+// connector begins the names of what reads from other systems; all connectors are one role.
+const connector = "connector-"
+
 // watched are the nodes whose progress a role waits for: a gateway's view is fresh when prepare and track have passed a point.
 var watched = map[string][]string{"gateway": {Prepare.Name, Track.Name}}
 
@@ -57,10 +60,13 @@ func who(word, topic string) ([]string, error) {
 			out = append(out, roleOf(n))
 		}
 	}
-	if len(out) == 0 && word != "the harness" {
-		return nil, fmt.Errorf("%s names %q, which is no role", topic, word)
+	switch {
+	case len(out) > 0 || word == "the harness" && !strings.HasPrefix(topic, DeadLetters("")):
+		return out, nil
+	case word == "the harness" && strings.HasPrefix(topic, DeadLetters(connector)):
+		return []string{"connectors"}, nil
 	}
-	return out, nil
+	return nil, fmt.Errorf("%s names %q, which is no role", topic, word)
 }
 
 // Rights lists what every role may do. The error names a word of the plan that is nobody.
@@ -98,14 +104,13 @@ func (c Config) Rights() ([]Rights, error) {
 	return out, nil
 }
 
-// sessions adds the groups and transactions of a role. A role that is no node has groups under its own name.
+// sessions adds the groups and transactions of a role. Connectors and customers, which are no nodes, have groups under their own
+// names; they and the replay's come and go.
 func (c Config) sessions(r *Rights) {
-	node := false
 	for _, n := range Nodes() {
 		if roleOf(n) != r.Role {
 			continue
 		}
-		node = true
 		r.Groups = with(r.Groups, c.Group(n.Name, ""))
 		if n.Role != "sink" {
 			r.Transactions = with(r.Transactions, c.Group(n.Name, ""))
@@ -114,7 +119,12 @@ func (c Config) sessions(r *Rights) {
 	for _, n := range watched[r.Role] {
 		r.Watches = with(r.Watches, c.Group(n, ""))
 	}
-	if !node && (r.Role == "connectors" || r.Role == "customers") {
+	switch r.Role {
+	case "gateway": // it reads the log once more for a replay, in a group that elects one replica
+		r.Groups = with(r.Groups, c.Group("replay", ""))
+	case "connectors":
+		r.Groups = with(r.Groups, c.Prefix+connector)
+	case "customers":
 		r.Groups = with(r.Groups, c.Group(r.Role, ""))
 	}
 }
@@ -126,6 +136,16 @@ func with(list []string, s string) []string {
 	return append(list, s)
 }
 
+// Passing reports whether a group is one of those that come and go: of a connector, a customer, or a replay.
+func (c Config) Passing(group string) bool {
+	for _, begin := range []string{c.Group("replay", ""), c.Prefix + connector, c.Group("customers", "")} {
+		if strings.HasPrefix(group, begin) {
+			return true
+		}
+	}
+	return false
+}
+
 // Reader is one node of the graph on one of the topics it reads.
 type Reader struct {
 	Node, Role string // Role is the node's: stage, fold or sink
@@ -134,13 +154,20 @@ type Reader struct {
 	Group      string
 }
 
+// whole are the sinks that read all their topics as one member of one group: the archive keeps the log in step.
+var whole = []string{"s3"}
+
 // Consumers lists every node on every topic it reads, in the order of the stream.
 func (c Config) Consumers() []Reader {
 	var out []Reader
 	for _, n := range Nodes() {
 		for _, s := range c.Specs() {
 			if slices.ContainsFunc(n.Reads, func(family string) bool { return s.Name == family || strings.HasPrefix(s.Name, family+".") }) {
-				out = append(out, Reader{Node: n.Name, Role: n.Role, Spec: s, Topic: c.Name(s.Name), Group: c.Group(n.Name, s.Name)})
+				r := Reader{Node: n.Name, Role: n.Role, Spec: s, Topic: c.Name(s.Name), Group: c.Group(n.Name, s.Name)}
+				if slices.Contains(whole, n.Name) {
+					r.Group = c.Group(n.Name, "")
+				}
+				out = append(out, r)
 			}
 		}
 	}

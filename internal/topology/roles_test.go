@@ -98,12 +98,38 @@ func TestWhatANodeEmitsItMayWrite(t *testing.T) {
 	}
 }
 
+func TestConnectorsAndReplaysHaveGroupsOfTheirOwn(t *testing.T) {
+	plan := topology.DefaultConfig()
+	if c := rights(t, "connectors"); !slices.Equal(c.Groups, []string{"connector-"}) || !slices.Equal(families(c.Writes), connectorWrites()) {
+		t.Errorf("%+v", c)
+	}
+	for group, want := range map[string]bool{"docstream.connector-s3.bucket-events": true, "docstream.replay.docstream.settings": true, "docstream.customers.acme": true,
+		"docstream.ocr.layouts.gpu.high": false, "docstream.connectors": false, "replay.x": false} {
+		if plan.Passing(group) != want {
+			t.Errorf("%s: want %v", group, want)
+		}
+	}
+}
+
+// connectorWrites are the lanes, and where each connector of the plan sets aside what it cannot use.
+func connectorWrites() []string {
+	out := []string{"documents"}
+	for _, r := range topology.Readers {
+		if strings.HasPrefix(r, "connector-") {
+			out = append(out, topology.DeadLetters(r))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 func TestEveryNodeIsAConsumerOfWhatItReads(t *testing.T) {
 	plan := topology.DefaultConfig()
 	count := map[string]int{}
 	for _, c := range plan.Consumers() {
 		count[c.Node]++
-		if c.Group != plan.Group(c.Node, c.Spec.Name) || c.Topic != plan.Name(c.Spec.Name) {
+		own, one := plan.Group(c.Node, c.Spec.Name), plan.Group(c.Node, "")
+		if (c.Group != own && (c.Role != "sink" || c.Group != one)) || c.Topic != plan.Name(c.Spec.Name) {
 			t.Errorf("%+v", c)
 		}
 	}

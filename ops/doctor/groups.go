@@ -111,18 +111,11 @@ func (h House) foreign(ctx context.Context, adm *kadm.Client) (out []Finding, _ 
 	if err != nil {
 		return nil, err
 	}
-	rights, err := h.Plan.Rights()
-	if err != nil {
-		return nil, err
-	}
 	ours := h.Plan.Consumers()
 	for _, g := range listed.Sorted() {
 		known := slices.ContainsFunc(ours, func(r topology.Reader) bool { return r.Group == g.Group })
-		free := slices.ContainsFunc(rights, func(r topology.Rights) bool {
-			return (r.Role == "connectors" || r.Role == "customers") && slices.ContainsFunc(r.Groups, func(p string) bool { return strings.HasPrefix(g.Group, p) })
-		})
 		switch {
-		case !strings.HasPrefix(g.Group, h.Plan.Prefix) || known || free:
+		case !strings.HasPrefix(g.Group, h.Plan.Prefix) || known || h.Plan.Passing(g.Group):
 		case g.State == "Empty" || g.State == "Dead":
 			out = append(out, warn("the group "+g.Group+" has no members and is not in the plan", "it is left over from another plan; it costs nothing and hides nothing",
 				"kafka-consumer-groups.sh --delete --group "+g.Group))
