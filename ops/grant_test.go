@@ -45,7 +45,7 @@ func (g guarded) as(user string) stream.Connection {
 	return c
 }
 
-// startGuarded runs a broker of its own: the test needs its access control whatever broker the other tests use.
+// startGuarded runs three brokers of its own: the test needs their access control and replicas whatever broker the other tests use.
 func startGuarded(t *testing.T) guarded {
 	t.Helper()
 	if jars, _ := filepath.Glob(filepath.Join(testenv.CacheDir(), "kafka", "libs-*", ".verified")); len(jars) == 0 {
@@ -65,12 +65,13 @@ func startGuarded(t *testing.T) guarded {
 		users = append(users, role+":secret-"+role)
 	}
 	script := filepath.Join(testenv.Root(t), "ops", "dev", "kafka.sh")
-	run := func(verb string) ([]byte, error) {
-		cmd := exec.Command(script, verb)
-		cmd.Env = append(os.Environ(), "KAFKA_DATA="+filepath.Join(t.TempDir(), "..", "kafka"), fmt.Sprintf("KAFKA_PORT=%d", port), "KAFKA_USERS="+strings.Join(users, " "))
+	data := t.TempDir()
+	run := func(verb ...string) ([]byte, error) {
+		cmd := exec.Command(script, verb...)
+		cmd.Env = append(os.Environ(), "KAFKA_HEAP=256m", "KAFKA_DATA="+data, fmt.Sprintf("KAFKA_PORT=%d", port), "KAFKA_USERS="+strings.Join(users, " "))
 		return cmd.CombinedOutput()
 	}
-	out, err := run("start")
+	out, err := run("start", "3")
 	t.Cleanup(func() { _, _ = run("stop") })
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -78,8 +79,8 @@ func startGuarded(t *testing.T) guarded {
 	registry := srfake.New()
 	t.Cleanup(registry.Close)
 	g := guarded{conn: stream.DefaultConnection(), plan: topology.DefaultConfig()}
-	g.conn.Brokers, g.conn.Registry = []string{fmt.Sprintf("127.0.0.1:%d", port)}, registry.URL()
-	g.plan.Lanes, g.plan.State = 2, 2
+	g.conn.Brokers, g.conn.Registry = strings.Split(strings.TrimSpace(string(out)), ","), registry.URL()
+	g.plan.Lanes, g.plan.State, g.plan.Replication, g.plan.MinInsync = 2, 2, 3, 2
 	g.who = ops.Principals{Gateway: []string{"gateway"}, Connectors: []string{"connectors"}, Producers: []string{"producers"}, Prepare: []string{"prepare"},
 		Layout: []string{"layout"}, OCR: []string{"ocr"}, Track: []string{"User:track"}, Compose: []string{"compose"}, Sinks: []string{"sinks"}, Operators: []string{"operators"},
 		Customers: []string{"customers"}}
@@ -91,7 +92,14 @@ func TestEachRoleMayDoItsWorkAndNothingElse(t *testing.T) {
 	admin := client(t, g.as("admin"))
 
 	t.Run("nobody may do anything at first", func(t *testing.T) {
-		apply(t, admin, g.plan)
+		if r := apply(t, admin, g.plan); len(r.Warnings) > 0 {
+			t.Error(r.Warnings)
+		}
+		for name, s := range list(t, admin, g.plan) {
+			if s.Replicas != 3 || len(s.Drift) > 0 {
+				t.Errorf("%s has %d replicas, %v", name, s.Replicas, s.Drift)
+			}
+		}
 		if err := produce(t, g.as("gateway"), g.plan.Name("facts")); !errors.Is(err, kerr.TopicAuthorizationFailed) {
 			t.Errorf("a role wrote before it was allowed: %v", err)
 		}
@@ -120,6 +128,9 @@ func TestEachRoleMayDoItsWorkAndNothingElse(t *testing.T) {
 		operator := client(t, g.as("operators"))
 		if _, err := ops.List(t.Context(), operator, g.plan); err != nil {
 			t.Errorf("listing: %v", err)
+		}
+		if l := lagOf(t, g.as("operators"), g.plan, "track", "facts", 0); l.Records != 0 || l.Committed == 0 {
+			t.Errorf("lag of track: %+v", l)
 		}
 		other := g.plan
 		other.Retention += 24 * time.Hour
