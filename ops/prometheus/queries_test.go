@@ -158,6 +158,10 @@ func TestEveryQueryOfTheDashboardsParsesAndNamesWhatExists(t *testing.T) {
 	}
 }
 
+// first are the families of metrics whose every member the first dashboard shows.
+var first = []string{"docstream_http_", "docstream_lane_", "docstream_stage_", "docstream_transaction", "docstream_dead_", "docstream_retries_", "docstream_fold_",
+	"docstream_engine_", "docstream_sink_", "docstream_objects_"}
+
 func TestTheFirstDashboardShowsTheWholeHouse(t *testing.T) {
 	shown := targets(t, filepath.Join(root, "ops", "grafana", "dashboards", "docstream.json"))
 	var all strings.Builder
@@ -170,14 +174,11 @@ func TestTheFirstDashboardShowsTheWholeHouse(t *testing.T) {
 		}
 	}
 	for name := range metrics(t) {
-		if !strings.Contains(all.String(), name) && !slices.Contains(unshown, name) {
+		if slices.ContainsFunc(first, func(f string) bool { return strings.HasPrefix(name, f) }) && !strings.Contains(all.String(), name) {
 			t.Errorf("%s is on no panel", name)
 		}
 	}
 }
-
-// unshown are metrics that say nothing a panel of the dashboard does not say already.
-var unshown = []string{"docstream_view_jobs", "docstream_view_records_total"}
 
 // rule is one alert.
 type rule struct {
