@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -107,6 +108,9 @@ func lookOnce(ctx context.Context, client *kgo.Client, plan topology.Config) ([]
 		err = starts.Error()
 	}
 	if err != nil {
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			return nil, fmt.Errorf("kafka: topics of the plan are missing: run docstream topics apply: %w", err)
+		}
 		return nil, failed("listing first offsets", err)
 	}
 	ends, err := adm.ListCommittedOffsets(ctx, topics...)

@@ -65,6 +65,9 @@ func commit(t *testing.T, c *kgo.Client, group, topic string, at int64) {
 func TestLagCountsRecordsAndNotMarkers(t *testing.T) {
 	conn, plan := testenv.Kafka(t), testenv.Plan(t)
 	c := client(t, conn)
+	if _, err := ops.Lags(t.Context(), conn, plan, 0); err == nil || !strings.Contains(err.Error(), "run docstream topics apply") {
+		t.Errorf("before the topics were made: %v", err)
+	}
 	apply(t, c, plan)
 	const lane = "pages.gpu.normal"
 	topic, group := plan.Name(lane), plan.Group("layout", lane)

@@ -2,15 +2,27 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// silent is the finding of brokers that do not answer.
+// closed are the answers of brokers that do not let the doctor look.
+var closed = []error{kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed}
+
+// silent is the finding of brokers that do not answer, or not as they should.
 func silent(err error) []Finding {
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return []Finding{fail("topics of the plan are missing: "+err.Error(), "whoever writes or reads them waits", "docstream topics apply")}
+	case slices.ContainsFunc(closed, func(c error) bool { return errors.Is(err, c) }):
+		return []Finding{fail("the doctor may not look: "+err.Error(), "nobody knows how this part is", "name its principal under principals.operators and run docstream topics apply")}
+	}
 	return []Finding{fail("the brokers do not answer: "+err.Error(), "nothing is accepted and no stage works; what was accepted waits and is not lost",
 		"check kafka.brokers, tls and sasl in docstream config, and that the brokers run")}
 }

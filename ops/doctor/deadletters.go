@@ -58,7 +58,7 @@ func (h House) since(ctx context.Context, adm *kadm.Client, topic string, ago ti
 		return 0, err
 	}
 	ends, err := adm.ListCommittedOffsets(ctx, topic)
-	if err != nil {
+	if err = errors.Join(err, first.Error(), ends.Error()); err != nil {
 		return 0, err
 	}
 	from, to := map[int32]int64{}, map[int32]int64{}

@@ -122,6 +122,10 @@ func TestTopics(t *testing.T) {
 		c.change(&other.Plan)
 		t.Run(name, func(t *testing.T) { expect(t, ask(t, other, "topics"), c.level, c.words) })
 	}
+	h.Plan.Prefix = "nobody."
+	for _, check := range []string{"groups", "dead letters"} {
+		expect(t, ask(t, h, check), doctor.Fail, "topics of the plan are missing")
+	}
 }
 
 func TestRegistry(t *testing.T) {
