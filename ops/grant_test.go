@@ -26,6 +26,7 @@ import (
 	"docstream/internal/testenv"
 	"docstream/internal/topology"
 	"docstream/ops"
+	"docstream/ops/doctor"
 	"docstream/processors/track"
 	"docstream/producers"
 	"docstream/schemas"
@@ -131,6 +132,15 @@ func TestEachRoleMayDoItsWorkAndNothingElse(t *testing.T) {
 		}
 		if l := lagOf(t, g.as("operators"), g.plan, "track", "facts", 0); l.Records != 0 || l.Committed == 0 {
 			t.Errorf("lag of track: %+v", l)
+		}
+		for user, want := range map[string]doctor.Level{"operators": doctor.OK, "producers": doctor.Fail} {
+			h := doctor.House{Kafka: g.as(user), Plan: g.plan, Principals: g.who}
+			checks := slices.DeleteFunc(h.Checks(), func(c doctor.Check) bool {
+				return !slices.Contains([]string{"kafka", "topics", "access", "dead letters"}, c.Name)
+			})
+			if found := doctor.Run(t.Context(), checks, 20*time.Second); doctor.Worst(found) != want {
+				t.Errorf("the doctor as %s: %+v", user, found)
+			}
 		}
 		other := g.plan
 		other.Retention += 24 * time.Hour
