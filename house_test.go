@@ -51,6 +51,7 @@ var rooms = map[string][]string{
 	"sinks/clickhouse":   {"schemas", "internal/fault"},
 	"gateway":            {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology", "internal/telemetry", "producers"},
 	"ops":                {"schemas", "internal/topology", "internal/stream"},
+	"ops/doctor":         {"schemas", "internal/topology", "internal/stream", "internal/blob", "ops"},
 	"ops/docs":           {"schemas", "internal/topology", "internal/telemetry"},
 	"ops/sample":         {},
 	"cmd/docstream":      {"schemas", "internal", "producers", "processors", "sinks", "gateway", "ops"},

@@ -24,10 +24,19 @@ const settleTime = 30 * time.Second
 //
 // It refuses to change how many partitions facts, jobs and what goes with them have: the fold's state would be split from its facts.
 func Apply(ctx context.Context, client *kgo.Client, plan topology.Config) (Report, error) {
+	return apply(ctx, client, plan, false)
+}
+
+// Compare says what Apply would do and changes nothing.
+func Compare(ctx context.Context, client *kgo.Client, plan topology.Config) (Report, error) {
+	return apply(ctx, client, plan, true)
+}
+
+func apply(ctx context.Context, client *kgo.Client, plan topology.Config, dry bool) (Report, error) {
 	if err := plan.Validate(); err != nil {
 		return Report{}, err
 	}
-	a := &applier{adm: kadm.NewClient(client), plan: plan}
+	a := &applier{adm: kadm.NewClient(client), plan: plan, dry: dry}
 	a.adm.SetTimeoutMillis(10_000)
 	ctx, cancel := context.WithTimeoutCause(ctx, settleTime, errors.New("the brokers did not settle in time"))
 	defer cancel()
@@ -42,6 +51,7 @@ func Apply(ctx context.Context, client *kgo.Client, plan topology.Config) (Repor
 type applier struct {
 	adm    *kadm.Client
 	plan   topology.Config
+	dry    bool // only say what would be done
 	found  kadm.TopicDetails
 	report Report
 }
@@ -56,6 +66,10 @@ func (a *applier) create(ctx context.Context) error {
 		if a.exists(name) {
 			continue
 		}
+		if a.dry {
+			a.report.Created = append(a.report.Created, name)
+			continue
+		}
 		_, err := a.adm.CreateTopic(ctx, int32(a.plan.Partitions(s.Shape)), int16(a.plan.Replication), pointers(settings(s, a.plan)), name)
 		switch {
 		case err == nil:
@@ -63,6 +77,9 @@ func (a *applier) create(ctx context.Context) error {
 		case !errors.Is(err, kerr.TopicAlreadyExists):
 			return failed("creating "+name, err)
 		}
+	}
+	if a.dry {
+		return nil
 	}
 	return again(ctx, func() (bool, error) {
 		err := a.look(ctx)
@@ -76,6 +93,9 @@ func (a *applier) compare(context.Context) error {
 	for _, s := range a.plan.Specs() {
 		name := a.plan.Name(s.Name)
 		have, want := len(a.found[name].Partitions), a.plan.Partitions(s.Shape)
+		if a.dry && !a.exists(name) {
+			continue
+		}
 		switch {
 		case have == want:
 		case s.Shape == topology.State:
@@ -96,7 +116,12 @@ func (a *applier) compare(context.Context) error {
 func (a *applier) grow(ctx context.Context) error {
 	for _, s := range a.plan.Specs() {
 		name, want := a.plan.Name(s.Name), a.plan.Partitions(s.Shape)
-		if s.Shape != topology.Work || len(a.found[name].Partitions) >= want {
+		if s.Shape != topology.Work || len(a.found[name].Partitions) >= want || !a.exists(name) {
+			continue
+		}
+		a.change("%s partitions: %d, the plan says %d", name, len(a.found[name].Partitions), want)
+		if a.dry {
+			a.report.Grown = append(a.report.Grown, name)
 			continue
 		}
 		responses, err := a.adm.UpdatePartitions(ctx, want, name)
@@ -115,10 +140,15 @@ func (a *applier) grow(ctx context.Context) error {
 
 // alter sets what differs from the plan. The settings of a topic created a moment ago may not be known to every broker yet.
 func (a *applier) alter(ctx context.Context) error {
-	specs := a.plan.Specs()
-	names := make([]string, len(specs))
-	for i, s := range specs {
-		names[i] = a.plan.Name(s.Name)
+	var specs []topology.Spec
+	var names []string
+	for _, s := range a.plan.Specs() {
+		if name := a.plan.Name(s.Name); a.exists(name) {
+			specs, names = append(specs, s), append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil // no names would stand for all topics
 	}
 	var current map[string]map[string]string
 	if err := again(ctx, func() (_ bool, err error) { current, err = describe(ctx, a.adm, names); return err == nil, err }); err != nil {
@@ -131,9 +161,14 @@ func (a *applier) alter(ctx context.Context) error {
 			if current[names[i]][key] != want[key] {
 				value := want[key]
 				changes = append(changes, kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: &value})
+				a.change("%s %s: %s, the plan says %s", names[i], key, current[names[i]][key], value)
 			}
 		}
 		if len(changes) == 0 {
+			continue
+		}
+		if a.dry {
+			a.report.Altered = append(a.report.Altered, names[i])
 			continue
 		}
 		responses, err := a.adm.AlterTopicConfigs(ctx, changes, names[i])
@@ -150,6 +185,9 @@ func (a *applier) alter(ctx context.Context) error {
 
 // settle waits until every partition has a leader.
 func (a *applier) settle(ctx context.Context) error {
+	if a.dry {
+		return nil
+	}
 	return again(ctx, func() (bool, error) {
 		if err := a.look(ctx); err != nil {
 			return false, err
@@ -193,6 +231,10 @@ func (a *applier) missing() (names []string) {
 
 func (a *applier) warn(format string, v ...any) {
 	a.report.Warnings = append(a.report.Warnings, fmt.Sprintf(format, v...))
+}
+
+func (a *applier) change(format string, v ...any) {
+	a.report.Changes = append(a.report.Changes, fmt.Sprintf(format, v...))
 }
 
 // again calls f until it is done, at growing intervals; the last error is the one to show when time runs out.

@@ -8,16 +8,18 @@ import (
 	"docstream/internal/topology"
 )
 
-// Report says what Apply did. Warnings are sentences for a person: what differs from the plan and is not for a program to change.
+// Report says what Apply did, or Compare would have done. Warnings are sentences for a person: what differs from the plan and is not for a program to change.
 type Report struct {
 	Created  []string `json:"created,omitempty"`
 	Grown    []string `json:"grown,omitempty"`   // lanes that got more partitions
 	Altered  []string `json:"altered,omitempty"` // topics whose settings were brought to the plan
+	Changes  []string `json:"changes,omitempty"` // each partition count and setting that was changed: what it was, what the plan says
+	Granted  []string `json:"granted,omitempty"` // rights given to principals
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Changed reports whether Apply had anything to do.
-func (r Report) Changed() bool { return len(r.Created)+len(r.Grown)+len(r.Altered) > 0 }
+// Changed reports whether there was anything to do.
+func (r Report) Changed() bool { return len(r.Created)+len(r.Grown)+len(r.Altered)+len(r.Granted) > 0 }
 
 // maxMessage is above the largest batch a producer of the house sends (8 MiB), which Kafka's own default of 1 MiB would refuse.
 const maxMessage = 10 << 20

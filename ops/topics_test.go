@@ -18,9 +18,9 @@ import (
 	"docstream/ops"
 )
 
-func client(t *testing.T, conn stream.Connection) *kgo.Client {
+func client(t *testing.T, conn stream.Connection, extra ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	c, err := conn.Client()
+	c, err := conn.Client(extra...)
 	if err != nil {
 		t.Fatal(err)
 	}

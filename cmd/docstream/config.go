@@ -11,6 +11,7 @@ import (
 	"docstream/internal/stream"
 	"docstream/internal/telemetry"
 	"docstream/internal/topology"
+	"docstream/ops"
 	"docstream/processors/compose"
 	"docstream/processors/layout"
 	"docstream/processors/ocr"
@@ -25,6 +26,7 @@ type Config struct {
 	HouseKey   HouseKey          `koanf:"house_key"`
 	Kafka      stream.Connection `koanf:"kafka"`
 	Topics     topology.Config   `koanf:"topics"`
+	Principals ops.Principals    `koanf:"principals"`
 	Objects    blob.Config       `koanf:"objects"`
 	Gateway    gateway.Config    `koanf:"gateway"`
 	View       view.Config       `koanf:"view"`
@@ -56,6 +58,7 @@ func defaults() Config {
 		HouseKey:   HouseKey{ID: houseKeyID},
 		Kafka:      stream.DefaultConnection(),
 		Topics:     topology.DefaultConfig(),
+		Principals: ops.DefaultPrincipals(),
 		Objects:    blob.DefaultConfig(),
 		Gateway:    gateway.DefaultConfig(),
 		View:       view.DefaultConfig(),
@@ -81,7 +84,7 @@ func (c *Config) derive() {
 
 // Validate asks every section.
 func (c Config) Validate() error {
-	return errors.Join(c.HouseKey.Validate(), c.Kafka.Validate(), c.Topics.Validate(), c.Objects.Validate(), c.Gateway.Validate(), c.View.Validate(), c.Stream.Validate(),
+	return errors.Join(c.HouseKey.Validate(), c.Kafka.Validate(), c.Topics.Validate(), c.Principals.Validate(), c.Objects.Validate(), c.Gateway.Validate(), c.View.Validate(), c.Stream.Validate(),
 		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Telemetry.Validate())
 }
 

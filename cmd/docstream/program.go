@@ -54,6 +54,7 @@ const (
 	exitPartial      = 5
 	exitNotFound     = 6
 	exitNotReady     = 7
+	exitWarned       = 8
 	exitInterrupted  = 130
 )
 
@@ -67,6 +68,7 @@ Exit codes:
   5  the result is partial: some pages failed
   6  no such job, key or result
   7  the job has not ended yet
+  8  doctor: nothing fails, and something should be looked at
   130  interrupted
 
 `
@@ -122,7 +124,7 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(
 		p.devCommand(), p.gatewayCommand(), p.processorCommand(), p.sinkCommand(), p.engineCommand(),
 		p.submitCommand(), p.statusCommand(), p.resultCommand(),
-		p.topicsCommand(), p.topologyCommand(), p.configCommand(), p.keysCommand(), p.sqlCommand(),
+		p.topicsCommand(), p.lagCommand(), p.doctorCommand(), p.topologyCommand(), p.configCommand(), p.keysCommand(), p.sqlCommand(),
 		p.benchCommand(), p.sampleCommand(), p.versionCommand(),
 	)
 	return root

@@ -61,7 +61,7 @@ func TestWrongUsage(t *testing.T) {
 }
 
 func TestNoServiceIsRunning(t *testing.T) {
-	for _, args := range [][]string{{"status", "job_x"}, {"submit", "x"}, {"sql", "SELECT 1"}, {"topics", "list"}} {
+	for _, args := range [][]string{{"status", "job_x"}, {"submit", "x"}, {"sql", "SELECT 1"}, {"topics", "list"}, {"lag"}, {"doctor"}} {
 		if code, _, errs := run(t, nil, args...); code != exitUnreachable || !strings.Contains(errs, "no service is running in") {
 			t.Errorf("%v: exit %d, %q", args, code, errs)
 		}

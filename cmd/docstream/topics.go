@@ -17,19 +17,27 @@ import (
 func (p *program) topicsCommand() *cobra.Command {
 	c := &cobra.Command{Use: "topics", Short: "Create and list the topics of the plan", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return fail(exitUsage, "say topics apply or topics list") }}
-	c.AddCommand(
-		&cobra.Command{Use: "apply", Short: "Create missing topics, correct settings, register the schemas", Args: cobra.NoArgs,
-			RunE: func(c *cobra.Command, _ []string) error {
-				cfg, err := p.cluster()
-				if err != nil {
-					return err
-				}
-				report, err := applyTopics(c.Context(), cfg)
-				if err != nil {
-					return remote(err)
-				}
-				return p.printReport(report)
-			}},
+	var dry bool
+	apply := &cobra.Command{Use: "apply", Short: "Create missing topics, correct settings, grant access, register the schemas", Args: cobra.NoArgs,
+		Long: "Bring the brokers and the registry to the plan. Nothing is deleted and no right is taken away; running it again changes nothing more.\n" +
+			"Access is granted where principals are configured: to each role what the plan says that it reads and writes.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := p.cluster()
+			if err != nil {
+				return err
+			}
+			bring := applyTopics
+			if dry {
+				bring = compareTopics
+			}
+			report, err := bring(c.Context(), cfg)
+			if err != nil {
+				return remote(err)
+			}
+			return p.printReport(report, dry)
+		}}
+	apply.Flags().BoolVar(&dry, "dry-run", false, "print what differs from the plan and change nothing")
+	c.AddCommand(apply,
 		&cobra.Command{Use: "list", Short: "List the topics of the plan as the brokers have them", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error {
 				cfg, err := p.cluster()
@@ -53,11 +61,32 @@ func applyTopics(ctx context.Context, cfg Config) (ops.Report, error) {
 	if err != nil {
 		return report, err
 	}
+	granted, warnings, err := ops.Grant(ctx, client, cfg.Topics, cfg.Principals, false)
+	report.Granted, report.Warnings = granted, append(report.Warnings, warnings...)
+	if err != nil {
+		return report, err
+	}
 	codec, err := cfg.Kafka.Codec()
 	if err != nil {
 		return report, err
 	}
 	return report, stream.Register(ctx, codec, cfg.Topics)
+}
+
+// compareTopics says what applyTopics would do to the brokers.
+func compareTopics(ctx context.Context, cfg Config) (ops.Report, error) {
+	client, err := cfg.Kafka.Client()
+	if err != nil {
+		return ops.Report{}, err
+	}
+	defer client.Close()
+	report, err := ops.Compare(ctx, client, cfg.Topics)
+	if err != nil {
+		return report, err
+	}
+	granted, warnings, err := ops.Grant(ctx, client, cfg.Topics, cfg.Principals, true)
+	report.Granted, report.Warnings = granted, append(report.Warnings, warnings...)
+	return report, err
 }
 
 func (p *program) listTopics(ctx context.Context, cfg Config) error {
@@ -88,16 +117,20 @@ func (p *program) listTopics(ctx context.Context, cfg Config) error {
 	return w.Flush()
 }
 
-func (p *program) printReport(r ops.Report) error {
+func (p *program) printReport(r ops.Report, dry bool) error {
 	if p.json {
 		return p.print(r)
 	}
+	verbs := []string{"created", "changed", "granted:"}
+	if dry {
+		verbs = []string{"would create", "would change", "would grant:"}
+	}
 	for _, part := range []struct {
-		what   string
-		topics []string
-	}{{"created", r.Created}, {"got more partitions:", r.Grown}, {"settings corrected:", r.Altered}, {"warning:", r.Warnings}} {
-		for _, t := range part.topics {
-			fmt.Fprintln(p.stdout, part.what, t)
+		what  string
+		lines []string
+	}{{verbs[0], r.Created}, {verbs[1], r.Changes}, {verbs[2], r.Granted}, {"warning:", r.Warnings}} {
+		for _, line := range part.lines {
+			fmt.Fprintln(p.stdout, part.what, line)
 		}
 	}
 	if !r.Changed() {
@@ -114,7 +147,7 @@ func remote(err error) error {
 	return err
 }
 
-// cluster is the configuration with which to reach Kafka: a running one-machine service's where --data names one, or where nothing else
+// cluster is the configuration with which to reach the parts: a running one-machine service's where --data names one, or where nothing else
 // was configured; else the configured one.
 func (p *program) cluster() (Config, error) {
 	cfg, err := p.config()
@@ -136,5 +169,9 @@ func (p *program) cluster() (Config, error) {
 	}
 	cfg.Kafka.Brokers, cfg.Kafka.Registry, cfg.Topics.Prefix = strings.Split(d.Kafka, ","), d.Registry, d.TopicsPrefix
 	cfg.HouseKey.Secret = s.HouseKey
+	cfg.Objects.Endpoint, cfg.Objects.Bucket, cfg.Objects.PathStyle = d.S3, d.S3Bucket, true
+	cfg.Objects.AccessKey, cfg.Objects.SecretKey = d.S3AccessKey, d.S3SecretKey
+	cfg.ClickHouse.DSN = d.ClickHouse
+	cfg.Prepare.SourceDir, cfg.View.Dir = filepath.Join(d.Data, "work", "sources"), filepath.Join(d.Data, "work", "view")
 	return cfg, nil
 }

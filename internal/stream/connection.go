@@ -129,6 +129,15 @@ func (c Connection) mechanism() (sasl.Mechanism, error) {
 
 // Codec returns a codec on the registry; nothing is called yet.
 func (c Connection) Codec() (*schemas.Codec, error) {
+	cl, err := c.RegistryClient()
+	if err != nil {
+		return nil, err
+	}
+	return schemas.NewCodec(cl), nil
+}
+
+// RegistryClient returns a client of the schema registry; nothing is called yet.
+func (c Connection) RegistryClient() (*sr.Client, error) {
 	o := []sr.ClientOpt{sr.URLs(c.Registry)}
 	if c.RegistryUser != "" {
 		o = append(o, sr.BasicAuth(c.RegistryUser, c.RegistryPassword))
@@ -137,5 +146,5 @@ func (c Connection) Codec() (*schemas.Codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	return schemas.NewCodec(cl), nil
+	return cl, nil
 }

@@ -19,6 +19,7 @@ type metrics struct {
 	retries      *prometheus.CounterVec   // stage, class
 	backlog      *prometheus.GaugeVec     // stage, lane
 	seconds      *prometheus.GaugeVec     // stage, lane
+	overdue      *prometheus.GaugeVec     // stage, lane
 	restores     *prometheus.HistogramVec // stage
 	keys         *prometheus.GaugeVec     // stage
 }
@@ -49,6 +50,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		retries:      counter("docstream_retries_total", "Further attempts, by whose fault the last one failed.", "stage", "class"),
 		backlog:      gauge("docstream_lane_backlog_records", "Records of a lane nobody has finished.", "stage", "lane"),
 		seconds:      gauge("docstream_lane_backlog_seconds", "Estimated work in a lane's backlog at the recent pace of one slot.", "stage", "lane"),
+		overdue:      gauge("docstream_lane_overdue_records", "Records of a lane nobody has finished that are older than half of what the topic keeps.", "stage", "lane"),
 		restores:     histogram("docstream_fold_restore_seconds", "Time to restore the state of one partition.", "stage"),
 		keys:         gauge("docstream_fold_keys", "Keys the fold holds in memory.", "stage"),
 	}
@@ -60,6 +62,9 @@ type observed struct {
 	pace                      *pace
 }
 
+// overdueEvery is how many looks at the backlog go by until the age of what waits is looked at: that changes by the hour.
+const overdueEvery = 12
+
 // observe publishes the backlog of every lane this process reads, every five seconds.
 func (h *Harness) observe(ctx context.Context) error {
 	cl, err := h.conn.Client()
@@ -68,8 +73,13 @@ func (h *Harness) observe(ctx context.Context) error {
 	}
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
-	for sleep(ctx, 5*time.Second) {
+	for turn := 0; sleep(ctx, 5*time.Second); turn++ {
 		for _, l := range h.lanes {
+			if turn%overdueEvery == 0 {
+				if n, err := h.overdue(ctx, adm, l); err == nil {
+					h.metrics.overdue.WithLabelValues(l.stage, l.lane).Set(float64(n))
+				}
+			}
 			n, err := backlog(ctx, adm, l.group, l.topic)
 			if err != nil {
 				continue // the lane itself reports that the broker is away

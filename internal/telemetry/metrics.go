@@ -16,6 +16,7 @@ var Metrics = []Metric{
 	{"docstream_lane_wait_seconds", "histogram", []string{"stage", "lane"}, "Age of a record when its work began."},
 	{"docstream_lane_backlog_records", "gauge", []string{"stage", "lane"}, "Records of a lane nobody has finished."},
 	{"docstream_lane_backlog_seconds", "gauge", []string{"stage", "lane"}, "Estimated work in a lane's backlog at the recent pace of one slot."},
+	{"docstream_lane_overdue_records", "gauge", []string{"stage", "lane"}, "Records of a lane nobody has finished that are older than half of what the topic keeps."},
 	{"docstream_stage_work_seconds", "histogram", []string{"stage", "lane"}, "Time a stage spent on one record."},
 	{"docstream_transactions_total", "counter", []string{"stage", "lane", "outcome"}, "Transactions by outcome: committed or aborted."},
 	{"docstream_transaction_seconds", "histogram", []string{"stage"}, "Time from begin to end of a transaction."},

@@ -8,7 +8,8 @@
 #
 # Environment: KAFKA_DATA (default ./kafka-data), KAFKA_PORT (19092; broker n listens on KAFKA_PORT + 10(n-1), its
 # controller one above), KAFKA_HEAP (512m), DOCSTREAM_CACHE (where the jars are). A second start on the same data
-# keeps topics and offsets; KAFKA_DATA removed is a new cluster.
+# keeps topics and offsets; KAFKA_DATA removed is a new cluster. KAFKA_USERS ("admin:secret gateway:secret2 ...") makes
+# clients log in by SASL/PLAIN and enforces access control lists; the first user may do everything, the others nothing.
 set -euo pipefail
 
 version=4.3.1
@@ -18,6 +19,9 @@ jars=$cache/kafka/libs-$version
 data=${KAFKA_DATA:-$PWD/kafka-data}
 first_port=${KAFKA_PORT:-19092}
 heap=${KAFKA_HEAP:-512m}
+users=${KAFKA_USERS:-}
+protocol=PLAINTEXT
+[ -z "$users" ] || protocol=SASL_PLAINTEXT
 
 die() { echo "kafka.sh: $*" >&2; exit 1; }
 port() { echo $((first_port + 10 * ($1 - 1))); }
@@ -35,11 +39,11 @@ properties() {
 process.roles=broker,controller
 node.id=$node
 controller.quorum.voters=$voters
-listeners=PLAINTEXT://127.0.0.1:$(port "$node"),CONTROLLER://127.0.0.1:$(($(port "$node") + 1))
-advertised.listeners=PLAINTEXT://127.0.0.1:$(port "$node")
+listeners=$protocol://127.0.0.1:$(port "$node"),CONTROLLER://127.0.0.1:$(($(port "$node") + 1))
+advertised.listeners=$protocol://127.0.0.1:$(port "$node")
 controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=$protocol
+listener.security.protocol.map=$protocol:$protocol,CONTROLLER:PLAINTEXT
 log.dirs=$data/$node
 auto.create.topics.enable=false
 num.partitions=1
@@ -64,6 +68,22 @@ num.io.threads=4
 background.threads=2
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
+P
+  [ -z "$users" ] || secured
+}
+
+# secured: what nobody was allowed is refused. The controllers talk without logging in, on loopback and among themselves.
+secured() {
+  local first=${users%% *} user jaas
+  jaas="org.apache.kafka.common.security.plain.PlainLoginModule required username=\"${first%%:*}\" password=\"${first#*:}\""
+  for user in $users; do jaas+=" user_${user%%:*}=\"${user#*:}\""; done
+  cat <<P
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=false
+super.users=User:ANONYMOUS;User:${first%%:*}
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=$jaas;
 P
 }
 
@@ -131,5 +151,5 @@ case ${1:-} in
   start) start "${2:-1}" ;;
   stop) stop ;;
   brokers) brokers ;;
-  *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+  *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac

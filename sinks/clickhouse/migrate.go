@@ -11,6 +11,9 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
+// migrationsTable is where goose notes what was applied.
+const migrationsTable = "migrations"
+
 //go:embed migrations/*.sql
 var migrations embed.FS
 
@@ -70,7 +73,7 @@ func (s *Sink) up(ctx context.Context) error {
 	}
 	db := driver.OpenDB(o)
 	defer db.Close()
-	p, err := goose.NewProvider(goose.DialectClickHouse, db, files, goose.WithDisableGlobalRegistry(true), goose.WithTableName("migrations"))
+	p, err := goose.NewProvider(goose.DialectClickHouse, db, files, goose.WithDisableGlobalRegistry(true), goose.WithTableName(migrationsTable))
 	if err != nil {
 		return err
 	}
