@@ -82,7 +82,18 @@ func (c *Config) derive() {
 // Validate asks every section.
 func (c Config) Validate() error {
 	return errors.Join(c.HouseKey.Validate(), c.Kafka.Validate(), c.Topics.Validate(), c.Objects.Validate(), c.Gateway.Validate(), c.View.Validate(), c.Stream.Validate(),
-		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Telemetry.Validate())
+		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Telemetry.Validate(),
+		c.agree())
+}
+
+// agree holds the sections to each other.
+func (c Config) agree() error {
+	for _, b := range c.Prepare.Buckets {
+		if b.Bucket == c.Objects.Bucket {
+			return fmt.Errorf("prepare.buckets: %s is the platform's own bucket; each tenant's sources have their place there", b.Bucket)
+		}
+	}
+	return nil
 }
 
 // Validate refuses a key that is short; a missing one is refused by the roles that need it.
