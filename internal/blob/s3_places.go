@@ -15,7 +15,7 @@ const noVersion = "null"
 // GetFrom reads an object whole, in whichever bucket and version it lies. What a foreign bucket lacks is the document's fault.
 func (s *S3) GetFrom(ctx context.Context, p Place) (_ io.ReadCloser, _ Object, err error) {
 	if p.Bucket != "" && p.Bucket != s.bucket {
-		s = s.in(p.Bucket)
+		s = s.In(p.Bucket)
 	}
 	defer s.metrics.observe("get", time.Now(), &err)
 	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &p.Key, VersionId: optional(p.Version)})
