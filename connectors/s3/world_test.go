@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"docstream/connectors/s3"
@@ -62,7 +63,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, conn: testenv.Kafka(t), plan: testenv.Plan(t), left: &leavings{}, log: slog.New(slog.DiscardHandler)}
 	var err error
-	if w.client, err = w.conn.Client(kgo.AllowAutoTopicCreation()); err != nil {
+	if w.client, err = w.conn.Client(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.client.Close)
@@ -77,6 +78,9 @@ func newWorld(t testing.TB) *world {
 	}
 	w.cfg = s3.DefaultConfig()
 	w.cfg.Topic = w.plan.Prefix + "notifications"
+	if _, err := kadm.NewClient(w.client).CreateTopic(t.Context(), 3, -1, nil, w.cfg.Topic); err != nil {
+		t.Fatal(err)
+	}
 	w.cfg.GPUTypes = []string{"image/*"}
 	w.cfg.Rules = []s3.Rule{{Bucket: "scans", Tenant: "acme"}}
 	return w
