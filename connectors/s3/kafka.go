@@ -19,7 +19,7 @@ func (c *Connector) FromKafka(ctx context.Context) error {
 	}
 	cl, err := c.conn.Client(
 		kgo.ConsumerGroup(c.plan.Group(Name, c.cfg.Topic)), kgo.ConsumeTopics(c.cfg.Topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.RebalanceTimeout(2*time.Minute),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.SessionTimeout(session), kgo.HeartbeatInterval(session/3), kgo.RebalanceTimeout(3*session),
 		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxWait(time.Second))
 	if err != nil {
 		return err
@@ -40,6 +40,9 @@ func (c *Connector) FromKafka(ctx context.Context) error {
 	}
 	return nil
 }
+
+// session is how long a killed connector holds its partitions.
+const session = 10 * time.Second
 
 // poll takes one batch and commits it.
 func (c *Connector) poll(ctx context.Context, cl *kgo.Client) {

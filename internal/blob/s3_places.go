@@ -33,6 +33,7 @@ func (s *S3) GetFrom(ctx context.Context, p Place) (_ io.ReadCloser, _ Object, e
 // that keeps no versions the objects have none.
 func (s *S3) ListVersions(ctx context.Context, prefix string, f func(Object) bool) (err error) {
 	defer s.metrics.observe("list", time.Now(), &err)
+	last := "" // some servers begin a page with the last key of the one before
 	pages := s3.NewListObjectVersionsPaginator(s.client, &s3.ListObjectVersionsInput{Bucket: &s.bucket, Prefix: optional(prefix)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -40,9 +41,10 @@ func (s *S3) ListVersions(ctx context.Context, prefix string, f func(Object) boo
 			return s.fail(ctx, "list", prefix, err)
 		}
 		for _, v := range page.Versions {
-			if !aws.ToBool(v.IsLatest) {
+			if !aws.ToBool(v.IsLatest) || aws.ToString(v.Key) == last {
 				continue
 			}
+			last = aws.ToString(v.Key)
 			o := Object{Key: aws.ToString(v.Key), Size: aws.ToInt64(v.Size), ETag: aws.ToString(v.ETag), Version: version(v.VersionId), Modified: aws.ToTime(v.LastModified)}
 			if !f(o) {
 				return nil
