@@ -98,7 +98,7 @@ func TestObjectsOfABucketBecomeJobsOnce(t *testing.T) {
 	put("in/changed.txt", "first")
 	put("out/theirs.txt", "not ours")
 	first := announce("in/ä note + one.txt")
-	if j := p.wait(first, time.Minute); j.Status != "completed" {
+	if j := p.ending(first); j.Status != "completed" {
 		t.Fatalf("%+v", j)
 	}
 	if text := p.result(first, "text"); !strings.Contains(text, "lies in a bucket") {
@@ -109,7 +109,7 @@ func TestObjectsOfABucketBecomeJobsOnce(t *testing.T) {
 		announce("in/ä note + one.txt")
 	}
 	forbidden := announce("out/theirs.txt")
-	if j := p.wait(forbidden, time.Minute); j.Status != "failed" || j.Error == nil || j.Error.Code != "SOURCE_FORBIDDEN" {
+	if j := p.ending(forbidden); j.Status != "failed" || j.Error == nil || j.Error.Code != "SOURCE_FORBIDDEN" {
 		t.Errorf("forbidden: %+v", j)
 	}
 	// The notification is made while the object is there, and read when it no longer is.
@@ -126,11 +126,7 @@ func TestObjectsOfABucketBecomeJobsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for job, code := range map[string]string{goneJob: "SOURCE_MISSING", changedJob: "SOURCE_CHANGED"} {
-		p.eventually(2*time.Minute, "the job to be known", func() bool {
-			a, err := p.request("GET", "/api/v1/jobs/"+job, nil, "")
-			return err == nil && a.status == 200
-		})
-		if j := p.wait(job, time.Minute); j.Status != "failed" || j.Error == nil || j.Error.Code != code {
+		if j := p.ending(job); j.Status != "failed" || j.Error == nil || j.Error.Code != code {
 			t.Errorf("want %s: %+v", code, j)
 		}
 	}
@@ -140,4 +136,14 @@ func TestObjectsOfABucketBecomeJobsOnce(t *testing.T) {
 	p.sql(fmt.Sprintf("SELECT count() FROM jobs WHERE job_id='%s'", first), "1")
 	p.sql(fmt.Sprintf("SELECT count() FROM usage FINAL WHERE job_id='%s' AND page > 0", first), "1")
 	p.sql("SELECT count() FROM jobs", "4")
+}
+
+// ending waits until a job that nobody answered for is known, and then until it has ended.
+func (p *platform) ending(id string) job {
+	p.t.Helper()
+	p.eventually(2*time.Minute, "job "+id+" to be known", func() bool {
+		a, err := p.request("GET", "/api/v1/jobs/"+id, nil, "")
+		return err == nil && a.status == 200
+	})
+	return p.wait(id, time.Minute)
 }
