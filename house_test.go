@@ -18,18 +18,19 @@ const module = "docstream"
 
 // only says which packages may import a library or package; anybody else may not. Tests may import what they like.
 var only = map[string][]string{
-	"github.com/twmb/franz-go/pkg/kgo":        {"internal/stream", "internal/testenv", "producers", "connectors/s3", "gateway/view", "ops", "cmd/docstream"},
-	"github.com/twmb/franz-go/pkg/kadm":       {"internal/stream", "gateway/view", "ops"},
-	"github.com/gin-gonic/gin":                {"gateway"},
-	"github.com/yalue/onnxruntime_go":         {"internal/engine"},
-	"github.com/ClickHouse/clickhouse-go/v2":  {"sinks/clickhouse"},
-	"github.com/aws/aws-sdk-go-v2/service/s3": {"internal/blob", "connectors/s3"},
-	"github.com/klippa-app/go-pdfium":         {"processors/prepare"},
-	"github.com/linkedin/goavro/v2":           {"schemas"},
-	"github.com/twmb/franz-go/pkg/kfake":      {"internal/testenv"},
-	"testing":                                 {"internal/testenv"},
-	module + "/internal/testenv":              {},
-	module + "/cmd/docstream":                 {},
+	"github.com/twmb/franz-go/pkg/kgo":         {"internal/stream", "internal/testenv", "producers", "connectors/s3", "gateway/view", "ops", "cmd/docstream"},
+	"github.com/twmb/franz-go/pkg/kadm":        {"internal/stream", "gateway/view", "ops"},
+	"github.com/gin-gonic/gin":                 {"gateway"},
+	"github.com/yalue/onnxruntime_go":          {"internal/engine"},
+	"github.com/ClickHouse/clickhouse-go/v2":   {"sinks/clickhouse"},
+	"github.com/aws/aws-sdk-go-v2/service/s3":  {"internal/blob", "connectors/s3"},
+	"github.com/klippa-app/go-pdfium":          {"processors/prepare"},
+	"github.com/linkedin/goavro/v2":            {"schemas"},
+	"github.com/aws/aws-sdk-go-v2/service/sqs": {"connectors/s3"},
+	"github.com/twmb/franz-go/pkg/kfake":       {"internal/testenv"},
+	"testing":                                  {"internal/testenv"},
+	module + "/internal/testenv":               {},
+	module + "/cmd/docstream":                  {},
 }
 
 // rooms says what of the house a room may import. A room that is not listed may import nothing of the house.
@@ -48,13 +49,14 @@ var rooms = map[string][]string{
 	"processors/ocr":     {"schemas", "internal/fault", "internal/blob", "internal/engine"},
 	"processors/compose": {"schemas", "internal/fault", "internal/blob"},
 	"processors/track":   {"schemas", "internal/fault"},
+	"connectors/s3":      {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology", "internal/telemetry"},
 	"sinks/clickhouse":   {"schemas", "internal/fault"},
 	"gateway":            {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology", "internal/telemetry", "producers"},
 	"ops":                {"schemas", "internal/topology", "internal/stream"},
 	"ops/doctor":         {"schemas", "internal/topology", "internal/stream", "internal/blob", "ops"},
 	"ops/docs":           {"schemas", "internal/topology", "internal/telemetry"},
 	"ops/sample":         {},
-	"cmd/docstream":      {"schemas", "internal", "producers", "processors", "sinks", "gateway", "ops"},
+	"cmd/docstream":      {"schemas", "internal", "producers", "processors", "sinks", "connectors", "gateway", "ops"},
 	"internal/e2e":       {},
 }
 

@@ -68,6 +68,7 @@ const (
 	PagesOutOfRange      Code = "PAGES_OUT_OF_RANGE"
 	SourceMissing        Code = "SOURCE_MISSING"
 	SourceChanged        Code = "SOURCE_CHANGED"
+	SourceForbidden      Code = "SOURCE_FORBIDDEN"
 
 	PageCorrupt       Code = "PAGE_CORRUPT"
 	PageTooLarge      Code = "PAGE_TOO_LARGE"
@@ -116,6 +117,7 @@ var Codes = map[Code]Info{
 	PagesOutOfRange:      {http.StatusUnprocessableEntity, false, "The selection names no page of the document."},
 	SourceMissing:        {http.StatusUnprocessableEntity, false, "The source object is gone."},
 	SourceChanged:        {http.StatusUnprocessableEntity, false, "The source object is not the one that was submitted."},
+	SourceForbidden:      {http.StatusUnprocessableEntity, false, "The source does not lie where sources of this tenant may lie."},
 
 	PageCorrupt:       {http.StatusUnprocessableEntity, false, "The page is damaged and cannot be read."},
 	PageTooLarge:      {http.StatusUnprocessableEntity, false, "The page has more pixels than the limit."},

@@ -44,6 +44,15 @@ func JobIDFor(domain string, parts ...string) string {
 	return "job_" + digest(append([]string{domain}, parts...)...)
 }
 
+// JobIDForObject derives the id of the job that reads a foreign object: one for each tenant and version of the object, whoever announces it
+// and how often. Where the bucket keeps no versions the entity tag stands for one.
+func JobIDForObject(tenant string, s Source) string {
+	if s.Version != "" {
+		return JobIDFor("object", tenant, s.Bucket, s.Key, "version", s.Version)
+	}
+	return JobIDFor("object", tenant, s.Bucket, s.Key, "etag", strings.Trim(s.ETag, `"`))
+}
+
 // EventIDFor derives the id of an event from the work it reports. ordinal tells apart kinds that recur for one page (the attempt, the
 // version); it is 0 for all others.
 func EventIDFor(job string, run int, stage string, page int, kind string, ordinal int64) string {
@@ -96,6 +105,9 @@ func WorkKey(tenant, job string, run int, name string) string {
 func ResultKey(tenant, job string, run int, name string) string {
 	return fmt.Sprintf("results/%s/%s/%d/%s", tenant, job, run, name)
 }
+
+// ResultPrefix is where the objects of all runs of a job lie.
+func ResultPrefix(tenant, job string) string { return "results/" + tenant + "/" + job + "/" }
 
 // PageImageName names the image of a page inside the work prefix.
 func PageImageName(page int) string { return fmt.Sprintf("pages/%06d.png", page) }

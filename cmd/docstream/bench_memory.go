@@ -52,6 +52,14 @@ func (m *memoryStore) Get(_ context.Context, key string, offset, length int64) (
 	return io.NopCloser(bytes.NewReader(b)), o.Object, nil
 }
 
+// GetFrom reads an object whole; there is no bucket but the store's own.
+func (m *memoryStore) GetFrom(ctx context.Context, p blob.Place) (io.ReadCloser, blob.Object, error) {
+	if p.Bucket != "" || p.Version != "" {
+		return nil, blob.Object{}, blob.ErrNotFound
+	}
+	return m.Get(ctx, p.Key, 0, 0)
+}
+
 // Head describes an object.
 func (m *memoryStore) Head(_ context.Context, key string) (blob.Object, error) {
 	m.mu.Lock()

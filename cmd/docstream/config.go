@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"docstream/connectors/s3"
 	"docstream/gateway"
 	"docstream/gateway/view"
 	"docstream/internal/blob"
@@ -38,6 +39,7 @@ type Config struct {
 	OCR        ocr.Config        `koanf:"ocr"`
 	Compose    compose.Config    `koanf:"compose"`
 	ClickHouse clickhouse.Config `koanf:"clickhouse"`
+	Connectors Connectors        `koanf:"connectors"`
 	Telemetry  telemetry.Config  `koanf:"telemetry"`
 }
 
@@ -70,6 +72,7 @@ func defaults() Config {
 		OCR:        ocr.DefaultConfig(),
 		Compose:    compose.DefaultConfig(),
 		ClickHouse: clickhouse.DefaultConfig(),
+		Connectors: Connectors{S3: s3.DefaultConfig()},
 		Telemetry:  telemetry.DefaultConfig(),
 	}
 }
@@ -80,12 +83,29 @@ var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.re
 func (c *Config) derive() {
 	c.Layout.Device, c.OCR.Device, c.OCR.Recognition = c.Models.Device, c.Models.Device, c.Models.Recognition
 	c.Prepare.Versions = []string{layout.Version, ocr.Version, compose.Version}
+	c.Connectors.S3.GPUTypes = c.Gateway.GPUTypes
 }
 
 // Validate asks every section.
 func (c Config) Validate() error {
 	return errors.Join(c.HouseKey.Validate(), c.Kafka.Validate(), c.Topics.Validate(), c.Principals.Validate(), c.Objects.Validate(), c.Gateway.Validate(), c.View.Validate(), c.Stream.Validate(),
-		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Telemetry.Validate())
+		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Connectors.S3.Validate(),
+		c.Telemetry.Validate(), c.agree())
+}
+
+// agree holds the sections to each other.
+func (c Config) agree() error {
+	for _, b := range c.Prepare.Buckets {
+		if b.Bucket == c.Objects.Bucket {
+			return fmt.Errorf("prepare.buckets: %s is the platform's own bucket; each tenant's sources have their place there", b.Bucket)
+		}
+	}
+	for i, r := range c.Connectors.S3.Rules {
+		if !c.Prepare.Registered(r.Tenant, r.Bucket, r.Prefix) {
+			return fmt.Errorf("connectors.s3.rules[%d]: tenant %s has no bucket %s with %q in prepare.buckets: every job would be refused", i, r.Tenant, r.Bucket, r.Prefix)
+		}
+	}
+	return nil
 }
 
 // Validate refuses a key that is short; a missing one is refused by the roles that need it.

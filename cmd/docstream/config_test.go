@@ -39,7 +39,8 @@ func TestDefaultsAreGolden(t *testing.T) {
 
 func TestWhatIsPrintedCanBeRead(t *testing.T) {
 	var text bytes.Buffer
-	want, err := load(layers{flags: []string{"kafka.brokers=a:1,b:2", "stream.slots=7", "topics.retention=200h"}})
+	want, err := load(layers{flags: []string{"kafka.brokers=a:1,b:2", "stream.slots=7", "topics.retention=200h",
+		`prepare.buckets=[{"tenant":"acme","bucket":"scans"},{"tenant":"acme","bucket":"post","prefix":"in/"}]`}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +91,9 @@ func TestUnknownKeysAreNamed(t *testing.T) {
 		"flag":                  {layers{flags: []string{"stream.slot=3"}}, "unknown key stream.slot"},
 		"flag without a value":  {layers{flags: []string{"stream.slots"}}, "want key=value"},
 		"key that is derived":   {layers{flags: []string{"layout.device=cuda"}}, "unknown key layout.device"},
+		"key of an entry":       {layers{file: written(t, "prepare:\n  buckets:\n    - {tenant: acme, bucket: scans, prefx: in/}\n")}, "prefx"},
+		"entry that is no list": {layers{env: []string{"DOCSTREAM_PREPARE_BUCKETS=acme"}}, "want a list"},
+		"our own bucket":        {layers{file: written(t, "prepare:\n  buckets:\n    - {tenant: acme, bucket: docstream}\n")}, "is the platform's own"},
 		"value of a wrong type": {layers{flags: []string{"stream.slots=many"}}, "stream.slots"},
 		"file that is missing":  {layers{file: filepath.Join(t.TempDir(), "none.yaml")}, "none.yaml"},
 		"file that is no YAML":  {layers{file: written(t, "a: [")}, "yaml"},
@@ -125,7 +129,8 @@ func TestEveryKeyHasAVariableOfItsOwn(t *testing.T) {
 }
 
 func TestEnvironmentHandsTheConfigurationOn(t *testing.T) {
-	flags := []string{"kafka.brokers=a:1,b:2", "house_key.secret=" + strings.Repeat("k", 40), "prepare.dpi=200", "objects.stall=45s", "kafka.tls=true"}
+	flags := []string{"kafka.brokers=a:1,b:2", "house_key.secret=" + strings.Repeat("k", 40), "prepare.dpi=200", "objects.stall=45s", "kafka.tls=true",
+		`prepare.buckets=[{"tenant":"acme","bucket":"scans","prefix":"in, out/"}]`}
 	want, err := load(layers{flags: flags})
 	if err != nil {
 		t.Fatal(err)

@@ -111,10 +111,17 @@ func decode(k *koanf.Koanf) (Config, error) {
 	return cfg, nil
 }
 
-// listHook reads a list given as text: entries parted by commas, blanks around them dropped.
+// listHook reads a list given as text: entries parted by commas, blanks around them dropped; one whose entries have keys is JSON or YAML.
 func listHook(from, to reflect.Type, v any) (any, error) {
 	if from.Kind() != reflect.String || to.Kind() != reflect.Slice {
 		return v, nil
+	}
+	if list(to) {
+		entries := []map[string]any{}
+		if err := yaml.Unmarshal([]byte(v.(string)), &entries); err != nil {
+			return nil, errors.New("want a list such as [{key: value}]")
+		}
+		return entries, nil
 	}
 	out := []string{}
 	for _, s := range strings.Split(v.(string), ",") {

@@ -23,6 +23,13 @@ func run(t *testing.T, env []string, args ...string) (code int, stdout, stderr s
 	return code, out.String(), errs.String()
 }
 
+// A connector's configuration, for the command line.
+const (
+	houseKey = "house_key.secret=kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+	aBucket  = `prepare.buckets=[{"tenant":"acme","bucket":"scans"}]`
+	aRule    = `connectors.s3.rules=[{"tenant":"acme","bucket":"scans","prefix":"in/"}]`
+)
+
 func TestWrongUsage(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -39,6 +46,15 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"processor", "--stages", "ocr", "--class", "tpu"}, "--class must be one of cpu, gpu"},
 		{[]string{"processor", "--stages", "track"}, "house_key.secret is not set"},
 		{[]string{"sink"}, "house_key.secret is not set"},
+		{[]string{"connector"}, "say connector s3"},
+		{[]string{"connector", "s3"}, "--from is missing"},
+		{[]string{"connector", "s3", "--from", "web"}, "--from must be one of sqs, kafka"},
+		{[]string{"connector", "s3", "--from", "sqs"}, "house_key.secret is not set"},
+		{[]string{"connector", "s3", "--from", "sqs", "--set", houseKey}, "connectors.s3.rules is empty"},
+		{[]string{"connector", "s3", "--from", "sqs", "--set", houseKey, "--set", aBucket, "--set", aRule}, "connectors.s3.queue is not set"},
+		{[]string{"connector", "s3", "--from", "kafka", "--set", houseKey, "--set", aBucket, "--set", aRule}, "connectors.s3.topic is not set"},
+		{[]string{"connector", "s3", "--from", "kafka", "--set", houseKey, "--set", aRule}, "has no bucket scans"},
+		{[]string{"connector", "s3", "scan", "--set", houseKey}, "no bucket to scan"},
 		{[]string{"topology", "--format", "svg"}, "--format must be one of"},
 		{[]string{"dev", "--kafka", "x:1"}, "--kafka and --registry go together"},
 		{[]string{"dev", "--workers", "0"}, "--workers must be at least 1"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"reflect"
@@ -24,6 +25,13 @@ func (s setting) env() string {
 
 // text is the value as a variable or a flag would give it.
 func (s setting) text() string {
+	if list(s.value.Type()) {
+		if s.value.Len() == 0 {
+			return ""
+		}
+		b, _ := json.Marshal(entries(s.value)) // of maps and scalars: it cannot fail
+		return string(b)
+	}
 	if s.value.Kind() == reflect.Slice {
 		parts := make([]string, s.value.Len())
 		for i := range parts {
@@ -32,6 +40,41 @@ func (s setting) text() string {
 		return strings.Join(parts, ",")
 	}
 	return fmt.Sprint(s.value.Interface())
+}
+
+// list reports whether a setting is a list of entries that have keys of their own.
+func list(t reflect.Type) bool { return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct }
+
+// entry is one entry of such a list, its keys in the order of the struct.
+type entry struct {
+	keys   []string
+	values map[string]any
+}
+
+func entries(v reflect.Value) []entry {
+	out := []entry{}
+	for i := range v.Len() {
+		e := entry{values: map[string]any{}}
+		for _, s := range settings(v.Index(i)) {
+			if !s.value.IsZero() {
+				e.keys, e.values[s.key] = append(e.keys, s.key), s.value.Interface()
+			}
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// MarshalJSON writes what differs from the zero value.
+func (e entry) MarshalJSON() ([]byte, error) { return json.Marshal(e.values) }
+
+// MarshalYAML writes the same as one line, in the struct's order.
+func (e entry) MarshalYAML() (any, error) {
+	m := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+	for _, k := range e.keys {
+		m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: k}, scalar(reflect.ValueOf(e.values[k]), false))
+	}
+	return m, nil
 }
 
 // settings lists the keys of a configuration in the order its structs declare them.
@@ -123,11 +166,14 @@ func scalar(v reflect.Value, secret bool) *yaml.Node {
 	case ok:
 		shown = d.String()
 	}
+	if list(v.Type()) {
+		shown = entries(v)
+	}
 	n := &yaml.Node{}
 	if err := n.Encode(shown); err != nil {
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: fmt.Sprint(shown)}
 	}
-	if n.Kind == yaml.SequenceNode {
+	if n.Kind == yaml.SequenceNode && (!list(v.Type()) || v.Len() == 0) {
 		n.Style = yaml.FlowStyle
 	}
 	return n

@@ -22,9 +22,17 @@ type Object struct {
 	Key       string
 	Size      int64
 	ETag      string
+	Version   string // where the bucket keeps versions; empty where it keeps none
 	MediaType string
 	Modified  time.Time
 	Meta      map[string]string // user metadata, lower-case keys
+}
+
+// Place says where an object lies.
+type Place struct {
+	Bucket  string // empty: the store's own
+	Key     string
+	Version string // empty: the newest
 }
 
 // Options of a write.

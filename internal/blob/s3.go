@@ -55,7 +55,7 @@ func Open(cfg Config, reg prometheus.Registerer) (*S3, error) {
 
 // In returns the same connection on another bucket. A bucket that is missing or closed to us is then the document's fault
 // (SOURCE_MISSING), not the world's: one tenant's wrong bucket must not stop a lane (P7).
-func (s *S3) In(bucket string) Store {
+func (s *S3) In(bucket string) *S3 {
 	other := *s
 	other.bucket, other.foreign = bucket, s.foreign || bucket != s.bucket
 	return &other

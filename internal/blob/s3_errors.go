@@ -26,7 +26,7 @@ func (s *S3) fail(ctx context.Context, op, key string, err error) error {
 	}
 	code := codeOf(err)
 	switch {
-	case code == "NoSuchKey" || code == "NotFound" && key != "":
+	case code == "NoSuchKey" || code == "NoSuchVersion" || code == "NotFound" && key != "":
 		return fmt.Errorf("%w: %s", ErrNotFound, key)
 	case s.foreign && refusedByOwner(statusOf(err), code):
 		return fault.Document(schemas.SourceMissing, "The source bucket cannot be read.").Because(cause)

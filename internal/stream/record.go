@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/propagation"
 
+	"docstream/internal/fault"
 	"docstream/internal/topology"
 	"docstream/schemas"
 )
@@ -107,6 +108,11 @@ func deadLetter(plan topology.Config, stage string, r *kgo.Record, class, code, 
 		d.Headers = append(d.Headers, kgo.RecordHeader{Key: h[0], Value: []byte(h[1])})
 	}
 	return d
+}
+
+// DeadLetter is the record in which a reader outside the harness sets one aside (P3).
+func DeadLetter(plan topology.Config, reader string, r *kgo.Record, f *fault.Error, attempts int) *kgo.Record {
+	return deadLetter(plan, reader, r, f.Kind.String(), string(f.Code), f.Error(), attempts)
 }
 
 // lag is how long ago a record was appended.

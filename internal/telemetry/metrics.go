@@ -45,6 +45,11 @@ var Metrics = []Metric{
 	{"docstream_objects_requests_total", "counter", []string{"op", "outcome"}, "Requests to the object store, retries of one request not counted."},
 	{"docstream_objects_seconds", "histogram", []string{"op"}, "Time of a request to the object store, to the first byte of the answer."},
 
+	{"docstream_connector_messages_total", "counter", nil, "Messages of a connector whose outcome is durable."},
+	{"docstream_connector_records_total", "counter", []string{"outcome"}, "Records of notifications by outcome: submitted, scanned, dead, or why they were filtered on purpose."},
+	{"docstream_connector_retries_total", "counter", nil, "Further attempts at a batch because log or store did not answer."},
+	{"docstream_connector_batch_seconds", "histogram", nil, "Time from the receipt of a batch until all of it was durable."},
+
 	{"docstream_sink_rows_total", "counter", []string{"sink", "table"}, "Rows written into a table, redelivered ones counted again."},
 	{"docstream_sink_batches_total", "counter", []string{"sink", "outcome"}, "Batches given to a sink, by how writing them ended."},
 	{"docstream_sink_write_seconds", "histogram", []string{"sink"}, "Time to write one batch into all its tables."},

@@ -70,8 +70,11 @@ var (
 // DeadLetters returns the topic in which a stage sets records aside.
 func DeadLetters(stage string) string { return "dlq." + stage }
 
+// S3Connector is how the connector of S3 notifications is called.
+const S3Connector = "connector-s3"
+
 // Readers lists who can dead-letter.
-var Readers = []string{"prepare", "layout", "ocr", "track", "compose", "clickhouse"}
+var Readers = []string{"prepare", "layout", "ocr", "track", "compose", "clickhouse", S3Connector}
 
 // head is the envelope of a fact that closes e.
 func head(e schemas.Event, stage string, page int, kind string) schemas.Head {

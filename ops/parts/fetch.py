@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fetches the pinned parts that Docstream runs on: inference library, models, embedded ClickHouse, test brokers.
 
-    python3 ops/parts/fetch.py [--cache DIR] [--only NAME...] [--with kafka] [--check]
+    python3 ops/parts/fetch.py [--cache DIR] [--only NAME...] [--with kafka|moto] [--check]
 
 Promises:
   * every file in the cache has the SHA-256 that parts.json (or kafka-jars.sha256) names; a file that has another
@@ -259,7 +259,7 @@ def twice(what, action):
 
 def wanted_parts(plan, only):
     """(package, parts) pairs for this platform, narrowed to the names asked for (a part's or a package's)."""
-    known = {"kafka"} | {n for p in plan["packages"] for n in [p["package"], *(x["name"] for x in p["parts"])]}
+    known = {"kafka", "moto"} | {n for p in plan["packages"] for n in [p["package"], *(x["name"] for x in p["parts"])]}
     for name in only:
         if name not in known:
             raise PartError(f"no part is called {name}; there are: {', '.join(sorted(known))}")
@@ -335,6 +335,40 @@ def fetch_kafka(plan, cache, check, here=HERE, copy=maven_copy):
         twice(f"Apache Kafka {version}", action)
 
 
+# ---- moto, for tests against a real implementation of SQS ---------------------------------------------------------
+
+
+def pip_install(requirements, folder):
+    """Lets pip install the pinned packages into folder; it checks the hash of every archive before it unpacks one."""
+    if importlib.util.find_spec("pip") is None:
+        raise PartError(f"pip is missing for {sys.executable}: install your system's python3-pip package, "
+                        f"or run {sys.executable} -m ensurepip")
+    run_client([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:",
+                "--no-compile", "--target", str(folder), "-r", str(requirements)], folder.parent)
+
+
+def fetch_moto(cache, check, here=HERE, install_into=pip_install):
+    """The packages of moto-requirements.txt, importable from one folder by this Python; all of them or none."""
+    pinned = here / "moto-requirements.txt"
+    mark = sha256_of(pinned)
+    folder = cache / "moto" / f"py{sys.version_info.major}{sys.version_info.minor}"
+    done = folder / ".verified"
+    if not check and done.is_file() and done.read_text() == mark:
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(cache):
+        if not check and done.is_file() and done.read_text() == mark:
+            return  # another run was first
+        say("fetch moto (20 MB): an implementation of SQS for the tests …")
+        with tempfile.TemporaryDirectory(prefix="download.", dir=cache) as tmp:
+            new = Path(tmp) / "packages"
+            new.mkdir()
+            install_into(pinned, new)
+            (new / ".verified").write_text(mark)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(new, folder)
+
+
 # ---- the command -------------------------------------------------------------------------------------------------
 
 
@@ -355,18 +389,21 @@ def locked(cache):
 def main(argv=None, here=HERE, clients=None):
     flags = argparse.ArgumentParser(prog="fetch.py", description="Fetches Docstream's pinned parts into a cache.")
     flags.add_argument("--cache", type=Path, default=None, help="default: $DOCSTREAM_CACHE, else ~/.cache/docstream")
-    flags.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these files or packages; kafka is one")
-    flags.add_argument("--with", dest="extra", action="append", choices=["kafka"], default=[],
-                       help="also Apache Kafka, for tests against the real broker (needs Java 17 and Maven)")
+    flags.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these files or packages; kafka and moto are two")
+    flags.add_argument("--with", dest="extra", action="append", choices=["kafka", "moto"], default=[],
+                       help="also Apache Kafka (needs Java 17 and Maven) or moto, for tests against real parts")
     flags.add_argument("--check", action="store_true", help="hash every file again, whatever was verified before")
     args = flags.parse_args(argv)
     cache = (args.cache or default_cache()).expanduser().absolute()
     try:
         plan = json.loads((here / "parts.json").read_text())
-        if args.only != ["kafka"]:
-            fetch_parts(plan, cache, args.only, args.check, clients or CLIENTS)
+        only = [name for name in args.only if name not in ("kafka", "moto")]
+        if only or not args.only:
+            fetch_parts(plan, cache, only, args.check, clients or CLIENTS)
         if "kafka" in args.extra + args.only:
             fetch_kafka(plan, cache, args.check, here)
+        if "moto" in args.extra + args.only:
+            fetch_moto(cache, args.check, here)
     except (PartError, OSError) as err:
         print(f"error: {err}", file=sys.stderr)
         return 1

@@ -212,6 +212,42 @@ class Kafka(House):
         self.assertEqual((self.cache / "kafka/libs-4/kafka.jar").read_bytes(), b"jar")
 
 
+class Moto(House):
+    def setUp(self):
+        super().setUp()
+        (self.here / "moto-requirements.txt").write_text("moto==1 --hash=sha256:00\n")
+        self.fails = False
+
+    def install(self, requirements, folder):
+        self.calls += 1
+        (folder / "moto.py").write_text(requirements.read_text())
+        if self.fails:
+            raise fetch.PartError("THESE PACKAGES DO NOT MATCH THE HASHES")
+
+    def fetch_moto(self, check=False):
+        self.cache.mkdir(exist_ok=True)
+        with contextlib.redirect_stdout(io.StringIO()):
+            fetch.fetch_moto(self.cache, check, self.here, self.install)
+        return next((self.cache / "moto").glob("py3*/moto.py")).read_text()
+
+    def test_packages_are_installed_once_and_again_when_the_pins_change(self):
+        self.fetch_moto()
+        self.fetch_moto()
+        self.assertEqual(self.calls, 1)
+        (self.here / "moto-requirements.txt").write_text("moto==2 --hash=sha256:00\n")
+        self.assertIn("moto==2", self.fetch_moto())
+        self.fetch_moto(check=True)
+        self.assertEqual(self.calls, 3)
+
+    def test_a_failed_installation_leaves_the_good_one(self):
+        self.fetch_moto()
+        (self.here / "moto-requirements.txt").write_text("moto==2 --hash=sha256:00\n")
+        self.fails = True
+        with self.assertRaises(fetch.PartError):
+            self.fetch_moto()
+        self.assertIn("moto==1", next((self.cache / "moto").glob("py3*/moto.py")).read_text())
+
+
 class PinnedList(unittest.TestCase):
     def test_committed_list_is_complete(self):
         here = Path(fetch.__file__).parent
@@ -222,6 +258,9 @@ class PinnedList(unittest.TestCase):
                 self.assertGreater(pinned["bytes"], 0)
             self.assertTrue(package["licence"])
         self.assertGreater(len(fetch.jar_list(here / "kafka-jars.sha256")), 10)
+        for block in (here / "moto-requirements.txt").read_text().split("\n\n"):
+            for line in block.splitlines():
+                self.assertRegex(line, r"^([a-z0-9-]+==[0-9a-z.]+ \\|    --hash=sha256:[0-9a-f]{64}( \\)?)$")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ type Config struct {
 	OCRClass    string `koanf:"ocr_class"`    // hardware class of the lanes that page images go to
 	LastAttempt int    `koanf:"last_attempt"` // attempt, from 0, at which a page that crashes the engine is given up alone
 
+	Buckets []Bucket `koanf:"buckets"` // where sources may lie besides the tenant's own prefix of the platform's bucket
+
 	// Versions are the version strings of the stages behind this one: what they change, changes the pipeline version. The switchboard
 	// fills them in.
 	Versions []string `koanf:"-"`
@@ -43,6 +45,7 @@ func DefaultConfig() Config {
 		ImageSide:   4096,
 		OCRClass:    "gpu",
 		LastAttempt: 3,
+		Buckets:     []Bucket{},
 	}
 }
 
@@ -64,6 +67,10 @@ func (c Config) Validate() error {
 	check(c.ImageSide >= 256 && c.ImageSide <= c.MaxSide, "image_side must be 256 to max_side (%d), is %d", c.MaxSide, c.ImageSide)
 	check(c.OCRClass == "cpu" || c.OCRClass == "gpu", "ocr_class must be cpu or gpu, is %q", c.OCRClass)
 	check(c.LastAttempt >= 0, "last_attempt must not be negative, is %d", c.LastAttempt)
+	for i, b := range c.Buckets {
+		check(schemas.ValidTenant(b.Tenant), "buckets[%d]: tenant %q is not of the form [a-z0-9-]{1,40}", i, b.Tenant)
+		check(bucketForm.MatchString(b.Bucket), "buckets[%d]: %q is no name of a bucket", i, b.Bucket)
+	}
 	return errors.Join(errs...)
 }
 

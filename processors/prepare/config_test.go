@@ -24,6 +24,8 @@ func TestEveryValueThatCannotWorkIsNamed(t *testing.T) {
 		"dpi":          func(c *prepare.Config) { c.DPI = 5 },
 		"image_side":   func(c *prepare.Config) { c.ImageSide = c.MaxSide + 1 },
 		"ocr_class":    func(c *prepare.Config) { c.OCRClass = "tpu" },
+		"buckets[0]":   func(c *prepare.Config) { c.Buckets = []prepare.Bucket{{Tenant: "Acme", Bucket: "scans"}} },
+		"no name":      func(c *prepare.Config) { c.Buckets = []prepare.Bucket{{Tenant: "acme", Bucket: "a/b"}} },
 		"last_attempt": func(c *prepare.Config) { c.LastAttempt = -1 },
 	} {
 		c := prepare.DefaultConfig()

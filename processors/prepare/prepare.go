@@ -10,7 +10,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"strings"
 
 	"docstream/internal/blob"
 	"docstream/internal/engine"
@@ -29,6 +28,7 @@ const stageName = "prepare"
 type Objects interface {
 	Put(ctx context.Context, key string, body []byte, o blob.Options) error
 	Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, blob.Object, error)
+	GetFrom(ctx context.Context, p blob.Place) (io.ReadCloser, blob.Object, error)
 	Head(ctx context.Context, key string) (blob.Object, error)
 	List(ctx context.Context, prefix string, f func(blob.Object) bool) error
 }
@@ -68,7 +68,7 @@ func (s *Stage) Work(ctx context.Context, e *schemas.DocumentSubmitted, d schema
 	if err != nil {
 		return nil, fault.Document(schemas.InvalidOption, "The page selection is not of the form 1-3,7.").Because(err)
 	}
-	if err := allowed(e); err != nil {
+	if err := s.config.allowed(e); err != nil {
 		return nil, err
 	}
 	file, err := s.sources.Fetch(ctx, e.Source)
@@ -98,12 +98,4 @@ func (s *Stage) Work(ctx context.Context, e *schemas.DocumentSubmitted, d schema
 	}
 	w.pipeline = s.pipeline(e.Options)
 	return w.chunk(ctx, selection)
-}
-
-// allowed keeps a submission within what its tenant may read (P8): the sources of its own prefix.
-func allowed(e *schemas.DocumentSubmitted) error {
-	if e.Source.Bucket == "" && strings.HasPrefix(e.Source.Key, schemas.SourceKey(e.Tenant, "")) {
-		return nil
-	}
-	return fault.Document(schemas.SourceMissing, "The source does not lie where the sources of this tenant lie.")
 }

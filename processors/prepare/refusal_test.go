@@ -63,7 +63,10 @@ func TestADocumentIsRefusedWithItsCode(t *testing.T) {
 		}, schemas.SourceChanged},
 		"another tenant's": {pdfType, book(2), func(e *schemas.DocumentSubmitted, s *store) {
 			s.bodies["sources/other/1"], e.Source.Key = s.bodies[e.Source.Key], "sources/other/1"
-		}, schemas.SourceMissing},
+		}, schemas.SourceForbidden},
+		"a bucket nobody registered": {pdfType, book(2), func(e *schemas.DocumentSubmitted, s *store) {
+			s.bodies[place("theirs", e.Source.Key)], e.Source.Bucket = s.bodies[e.Source.Key], "theirs"
+		}, schemas.SourceForbidden},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, p, nil)

@@ -67,6 +67,18 @@ func (s *store) Get(ctx context.Context, key string, offset, length int64) (io.R
 	return io.NopCloser(bytes.NewReader(b)), o, nil
 }
 
+func (s *store) GetFrom(ctx context.Context, p blob.Place) (io.ReadCloser, blob.Object, error) {
+	return s.Get(ctx, place(p.Bucket, p.Key), 0, 0)
+}
+
+// place is where the store keeps an object of a foreign bucket.
+func place(bucket, key string) string {
+	if bucket == "" {
+		return key
+	}
+	return "s3://" + bucket + "/" + key
+}
+
 func (s *store) Head(_ context.Context, key string) (blob.Object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,7 +24,8 @@ import (
 
 // Objects is where sources come from.
 type Objects interface {
-	Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, blob.Object, error)
+	// GetFrom reads an object whole, wherever it lies.
+	GetFrom(ctx context.Context, p blob.Place) (io.ReadCloser, blob.Object, error)
 }
 
 // Cache is a folder of sources, claimed at its first use below the one it was given. Safe for concurrent use.
@@ -192,7 +193,7 @@ func (c *Cache) evict() bool {
 
 // fill fetches the source, comparing while it writes. The file appears under its name only when it is whole.
 func (c *Cache) fill(ctx context.Context, e *entry, s schemas.Source) error {
-	body, o, err := c.objects.Get(ctx, s.Key, 0, 0)
+	body, o, err := c.objects.GetFrom(ctx, blob.Place{Bucket: s.Bucket, Key: s.Key, Version: s.Version})
 	if errors.Is(err, blob.ErrNotFound) {
 		return fault.Document(schemas.SourceMissing, "%s", schemas.Codes[schemas.SourceMissing].Meaning).Because(err)
 	}
@@ -202,6 +203,9 @@ func (c *Cache) fill(ctx context.Context, e *entry, s schemas.Source) error {
 	defer func() { _ = body.Close() }()
 	if s.Size > 0 && o.Size != s.Size {
 		return changed(fmt.Errorf("size %d, submitted %d", o.Size, s.Size))
+	}
+	if tag := strings.Trim(s.ETag, `"`); tag != "" && strings.Trim(o.ETag, `"`) != tag {
+		return changed(fmt.Errorf("entity tag %s, submitted %s", o.ETag, s.ETag))
 	}
 	if err := c.reserve(ctx, e, o.Size); err != nil {
 		return err

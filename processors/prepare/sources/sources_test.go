@@ -29,10 +29,15 @@ type objects struct {
 	gets   map[string]int
 	gate   chan struct{} // where set, a read waits for it
 	err    error
-	cut    int // bytes the body ends early
+	tag    string // entity tag of every object
+	cut    int    // bytes the body ends early
 }
 
-func (o *objects) Get(ctx context.Context, key string, _, _ int64) (io.ReadCloser, blob.Object, error) {
+func (o *objects) GetFrom(ctx context.Context, p blob.Place) (io.ReadCloser, blob.Object, error) {
+	key := p.Key
+	if p.Bucket != "" {
+		key = p.Bucket + "/" + p.Key + "@" + p.Version
+	}
 	if o.gate != nil {
 		select {
 		case <-o.gate:
@@ -50,7 +55,7 @@ func (o *objects) Get(ctx context.Context, key string, _, _ int64) (io.ReadClose
 	if !ok {
 		return nil, blob.Object{}, fmt.Errorf("%s: %w", key, blob.ErrNotFound)
 	}
-	return io.NopCloser(bytes.NewReader(b[:len(b)-o.cut])), blob.Object{Key: key, Size: int64(len(b))}, nil
+	return io.NopCloser(bytes.NewReader(b[:len(b)-o.cut])), blob.Object{Key: key, Size: int64(len(b)), ETag: `"` + o.tag + `"`}, nil
 }
 
 func (o *objects) add(key string, size int) schemas.Source {
@@ -171,6 +176,8 @@ func TestWhatIsNotTheSubmittedDocumentIsRefused(t *testing.T) {
 	}{
 		"gone":         {func(o *objects, _ *schemas.Source) { delete(o.bodies, "a") }, fault.Permanent, schemas.SourceMissing},
 		"size":         {func(_ *objects, s *schemas.Source) { s.Size = 99 }, fault.Permanent, schemas.SourceChanged},
+		"entity tag":   {func(o *objects, s *schemas.Source) { o.tag, s.ETag = "new", "old" }, fault.Permanent, schemas.SourceChanged},
+		"old version":  {func(_ *objects, s *schemas.Source) { s.Bucket, s.Version = "theirs", "v1" }, fault.Permanent, schemas.SourceMissing},
 		"digest":       {func(_ *objects, s *schemas.Source) { s.SHA256 = strings.Repeat("0", 64) }, fault.Permanent, schemas.SourceChanged},
 		"too large":    {func(o *objects, s *schemas.Source) { *s = o.add("a", 2000) }, fault.Permanent, schemas.FileTooLarge},
 		"broken off":   {func(o *objects, _ *schemas.Source) { o.cut = 10 }, fault.Unavailable, schemas.ServiceUnavailable},
@@ -199,10 +206,12 @@ func TestWhatIsNotTheSubmittedDocumentIsRefused(t *testing.T) {
 func TestASourceWithoutDigestIsTaken(t *testing.T) {
 	c, o, _ := setUp(t, 1000)
 	o.add("a", 100)
+	o.tag = "x"
 	f, err := c.Fetch(t.Context(), schemas.Source{Key: "a", ETag: "x"})
 	if err != nil || f.Size != 100 {
 		t.Fatalf("got %+v, %v", f, err)
 	}
+	o.tag = "y"
 	g, err := c.Fetch(t.Context(), schemas.Source{Key: "a", ETag: "y"})
 	if err != nil || g.Path == f.Path {
 		t.Errorf("another version is the same file: %+v, %v", g, err)
@@ -264,5 +273,22 @@ func TestWhatADeadProcessLeftIsRemovedAndALivingOneIsLeftAlone(t *testing.T) {
 	}
 	if _, err := os.Stat(f.Path); err != nil {
 		t.Errorf("the first worker's file is gone: %v", err)
+	}
+}
+
+func TestASourceIsReadWhereItLies(t *testing.T) {
+	c, o, _ := setUp(t, 1000)
+	for _, where := range []string{"theirs/a@v1", "theirs/a@v2", "others/a@v1", "theirs/a@"} {
+		o.add(where, 50)
+		bucket, rest, _ := strings.Cut(where, "/")
+		key, version, _ := strings.Cut(rest, "@")
+		f, err := c.Fetch(t.Context(), schemas.Source{Bucket: bucket, Key: key, Version: version, Size: 50})
+		if err != nil {
+			t.Fatalf("%s: %v", where, err)
+		}
+		if b, err := os.ReadFile(f.Path); err != nil || !bytes.Equal(b, o.bodies[where]) {
+			t.Errorf("%s: %q, %v", where, b, err)
+		}
+		f.Release()
 	}
 }
