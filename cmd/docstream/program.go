@@ -122,7 +122,7 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(
 		p.devCommand(), p.gatewayCommand(), p.processorCommand(), p.sinkCommand(), p.engineCommand(),
 		p.submitCommand(), p.statusCommand(), p.resultCommand(),
-		p.topicsCommand(), p.topologyCommand(), p.configCommand(), p.keysCommand(), p.sqlCommand(),
+		p.topicsCommand(), p.topologyCommand(), p.configCommand(), p.keysCommand(), p.replayCommand(), p.sqlCommand(),
 		p.benchCommand(), p.sampleCommand(), p.versionCommand(),
 	)
 	return root

@@ -8,7 +8,6 @@
 package replay
 
 import (
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -118,18 +117,6 @@ func stamp(e *schemas.ReplayChanged, now time.Time) *schemas.ReplayChanged {
 	e.At = now.UTC().Truncate(time.Microsecond)
 	e.EventID = schemas.EventIDFor(e.ReplayID, 0, "replay", 0, e.Kind(), e.Version)
 	return e
-}
-
-// Percent is how much of a replay is behind it: 100 only when it has ended.
-func Percent(e *schemas.ReplayChanged) float64 {
-	done := e.SourceExpired + e.Skipped + e.Completed + e.Partial + e.Failed + e.Cancelled
-	switch {
-	case e.Status == Completed:
-		return 100
-	case e.JobsTotal == 0:
-		return 0
-	}
-	return min(99.9, math.Round(1000*float64(done)/float64(e.JobsTotal))/10)
 }
 
 // names reports whether a job has a run that the replay asked for, and how that run stands.

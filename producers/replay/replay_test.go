@@ -34,7 +34,7 @@ func TestTheSameReplaySaidTwiceRunsEachJobOnce(t *testing.T) {
 	}
 	e := w.ended(acme, id)
 	if e.Status != replay.Completed || e.JobsTotal != int64(n) || e.JobsAsked != int64(n) || e.Completed != int64(n) || e.PagesAsked != int64(n) ||
-		e.Failed+e.Skipped+e.SourceExpired+e.Left != 0 || replay.Percent(e) != 100 {
+		e.Failed+e.Skipped+e.SourceExpired+e.Left != 0 || replay.NewReport(e).Progress.Percent != 100 {
 		t.Fatalf("the replay ended as %+v", e)
 	}
 	if _, again := w.say(r); again {
