@@ -306,9 +306,9 @@ func (closed) Head(context.Context, string) (blob.Object, error) {
 	return blob.Object{}, fault.Document(schemas.SourceMissing, "No.")
 }
 
-// many is how many jobs the large tests take: DOCSTREAM_REPLAY_JOBS, else 60.
+// many is how many jobs the large tests take: DOCSTREAM_TEST_REPLAY_JOBS, else 60.
 func many() int {
-	if n, err := strconv.Atoi(os.Getenv("DOCSTREAM_REPLAY_JOBS")); err == nil && n > 0 {
+	if n, err := strconv.Atoi(os.Getenv("DOCSTREAM_TEST_REPLAY_JOBS")); err == nil && n > 0 {
 		return n
 	}
 	return 60
