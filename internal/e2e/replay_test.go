@@ -131,7 +131,11 @@ func TestJobsAreReplayedOnceWhateverDies(t *testing.T) {
 	n := replayJobs()
 	began := time.Now().UTC().Add(-time.Second).Format(time.RFC3339)
 	ids := p.notes(n)
-	p.sqlIn(10*time.Minute, "SELECT count() FROM jobs WHERE status='completed'", fmt.Sprint(n))
+	for _, id := range ids {
+		if j := p.wait(id, 10*time.Minute); j.Status != "completed" {
+			t.Fatalf("a note ended as %+v", j)
+		}
+	}
 	gone := p.expire(3)
 	before := map[string]string{}
 	for _, id := range ids[:5] {
@@ -232,15 +236,6 @@ func (p *platform) newestReplay(t *testing.T) (r report) {
 		}
 	}
 	return r
-}
-
-// sqlIn is sql with more patience.
-func (p *platform) sqlIn(limit time.Duration, query, want string) {
-	p.t.Helper()
-	p.eventually(limit, query+" to give "+want, func() bool {
-		out, _, _ := p.docstream("sql", query)
-		return strings.TrimSpace(out) == want
-	})
 }
 
 // documented runs every command of a page: the lines that are indented by four spaces. A command may say that a result is partial.

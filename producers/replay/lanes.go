@@ -20,8 +20,8 @@ type Record struct {
 	Value     []byte
 }
 
-// Source yields every record of the documents lanes that may have been written between two times; a zero time has no bound. It may yield
-// others, and the same one twice. It stops at the first error of yield.
+// Source yields every submission of the documents lanes that may have been accepted between two times; a zero time has no bound. It may
+// yield others, and the same one twice. It stops at the first error of yield.
 type Source func(ctx context.Context, from, to time.Time, yield func(Record) error) error
 
 // slack is how far the clock of a broker or a producer may be behind that of the gateway that accepted a job.
