@@ -19,7 +19,7 @@ const module = "docstream"
 // only says which packages may import a library or package; anybody else may not. Tests may import what they like.
 var only = map[string][]string{
 	"github.com/twmb/franz-go/pkg/kgo":         {"internal/stream", "internal/testenv", "producers", "connectors/s3", "gateway/view", "ops", "cmd/docstream"},
-	"github.com/twmb/franz-go/pkg/kadm":        {"internal/stream", "gateway/view", "ops"},
+	"github.com/twmb/franz-go/pkg/kadm":        {"internal/stream", "gateway/view", "producers/replay", "ops"},
 	"github.com/gin-gonic/gin":                 {"gateway"},
 	"github.com/yalue/onnxruntime_go":          {"internal/engine"},
 	"github.com/ClickHouse/clickhouse-go/v2":   {"sinks/clickhouse"},
@@ -44,6 +44,7 @@ var rooms = map[string][]string{
 	"internal/stream":    {"schemas", "internal/fault", "internal/topology", "internal/telemetry"},
 	"internal/testenv":   {"internal/blob", "internal/stream", "internal/topology", "schemas"},
 	"producers":          {"schemas", "internal/fault", "internal/stream"},
+	"producers/replay":   {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology"},
 	"processors/prepare": {"schemas", "internal/fault", "internal/blob", "internal/engine"},
 	"processors/layout":  {"schemas", "internal/fault", "internal/blob", "internal/engine"},
 	"processors/ocr":     {"schemas", "internal/fault", "internal/blob", "internal/engine"},

@@ -17,6 +17,8 @@ type jobBody struct {
 	Status   string       `json:"status"`
 	Stage    string       `json:"stage"`
 	Run      int          `json:"run"`
+	AfterRun *int         `json:"after_run,omitempty"`
+	ReplayID string       `json:"replay_id,omitempty"`
 	Version  int64        `json:"version"`
 	Priority string       `json:"priority"`
 	Progress progressBody `json:"progress"`
@@ -34,6 +36,7 @@ type jobBody struct {
 	Formats   []string      `json:"formats,omitempty"`
 	Error     *jobError     `json:"error,omitempty"`
 	Failures  []failureBody `json:"failures,omitempty"`
+	Runs      []runBody     `json:"runs,omitempty"`
 }
 
 // progressBody counts the pages that were asked for: pages_total is 0 while nobody knows how many they are.
@@ -114,7 +117,8 @@ func (g *Gateway) find(c *gin.Context) (*schemas.JobSnapshot, error) {
 // show turns a snapshot into what the API shows of it.
 func (g *Gateway) show(s *schemas.JobSnapshot) jobBody {
 	b := jobBody{
-		JobID: s.JobID, Status: s.Status, Stage: s.Stage, Run: s.Run, Version: s.Version, Priority: s.Priority, Progress: progress(s),
+		JobID: s.JobID, Status: s.Status, Stage: s.Stage, Run: s.Run, AfterRun: afterRun(s.Run), ReplayID: s.ReplayID, Version: s.Version,
+		Priority: s.Priority, Progress: progress(s), Runs: g.runs(s),
 		CreatedAt: timestamp(s.SubmittedAt), StartedAt: moment(s.OpenedAt), FinishedAt: moment(s.EndedAt),
 		Source:    sourceBody{Filename: s.Source.Filename, MediaType: s.Source.MediaType, Size: s.Source.Size, SHA256: s.Source.SHA256, Pages: s.PagesTotal},
 		Options:   optionsBody{OCR: s.Options.OCR, Pages: s.Options.Pages, OutputFormats: s.Options.OutputFormats},
@@ -141,7 +145,7 @@ func (g *Gateway) show(s *schemas.JobSnapshot) jobBody {
 
 // hasResult reports whether a result may be served: outputs of a cancelled run never are.
 func hasResult(s *schemas.JobSnapshot) bool {
-	return (s.Status == schemas.Completed || s.Status == schemas.Partial) && len(s.Outputs) > 0
+	return served(s.Status) && len(s.Outputs) > 0
 }
 
 // progress says 100 percent only when the job has ended: writing the outputs comes after the last page.

@@ -49,7 +49,7 @@ func (g *Gateway) jobs(c *gin.Context) error {
 	body := jobsBody{Jobs: make([]jobBody, 0, len(page)), NextCursor: next}
 	for _, s := range page {
 		b := g.show(s)
-		b.Failures = nil // a list stays small: the job itself names them
+		b.Failures, b.Runs = nil, nil // a list stays small: the job itself names them
 		body.Jobs = append(body.Jobs, b)
 	}
 	g.json(c, http.StatusOK, body)

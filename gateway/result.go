@@ -17,7 +17,7 @@ import (
 	"docstream/schemas"
 )
 
-// result streams an output of a job that has one.
+// result streams an output of a job that has one: of its newest run, unless the query names an earlier one.
 func (g *Gateway) result(c *gin.Context) error {
 	format := c.Query("format")
 	if format != "" && !slices.Contains(Formats, format) {
@@ -26,6 +26,12 @@ func (g *Gateway) result(c *gin.Context) error {
 	s, err := g.find(c)
 	if err != nil {
 		return err
+	}
+	if out, is, err := g.past(c, s, format); is || err != nil {
+		if err != nil {
+			return err
+		}
+		return g.stream(c, s, out)
 	}
 	if !schemas.Terminal(s.Status) {
 		r := refuse(schemas.ResultNotReady, "").with("status", s.Status)

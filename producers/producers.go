@@ -24,11 +24,20 @@ func New(client *kgo.Client, writer *stream.Writer) *Producer { return &Producer
 // Publish appends one event and returns when every in-sync replica has it. A failure whose outcome is unknown is the world's fault: the
 // caller answers "try again" and deletes nothing.
 func (p *Producer) Publish(ctx context.Context, e schemas.Event, requestID string) error {
-	r, err := p.writer.Record(ctx, e, requestID)
-	if err != nil {
-		return fault.Puzzle(schemas.Internal, "%s", schemas.Codes[schemas.Internal].Meaning).Because(err)
+	return p.PublishAll(ctx, []schemas.Event{e}, requestID)
+}
+
+// PublishAll is Publish for several events at once. After a failure some of them may have been appended.
+func (p *Producer) PublishAll(ctx context.Context, events []schemas.Event, requestID string) error {
+	records := make([]*kgo.Record, 0, len(events))
+	for _, e := range events {
+		r, err := p.writer.Record(ctx, e, requestID)
+		if err != nil {
+			return fault.Puzzle(schemas.Internal, "%s", schemas.Codes[schemas.Internal].Meaning).Because(err)
+		}
+		records = append(records, r)
 	}
-	if err := p.client.ProduceSync(ctx, r).FirstErr(); err != nil {
+	if err := p.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
 		return fault.World(schemas.ServiceUnavailable, "The event log does not answer; try again.").Because(err)
 	}
 	return nil

@@ -57,6 +57,8 @@ const (
 	ResultNotReady       Code = "RESULT_NOT_READY"
 	ResultNotAvailable   Code = "RESULT_NOT_AVAILABLE"
 	FormatNotComposed    Code = "FORMAT_NOT_COMPOSED"
+	InvalidSelection     Code = "INVALID_SELECTION"
+	ReplayNotFound       Code = "REPLAY_NOT_FOUND"
 	ServiceUnavailable   Code = "SERVICE_UNAVAILABLE"
 	Internal             Code = "INTERNAL"
 
@@ -106,6 +108,8 @@ var Codes = map[Code]Info{
 	ResultNotReady:       {http.StatusAccepted, true, "The job is still being worked on."},
 	ResultNotAvailable:   {http.StatusConflict, false, "The job ended without a result."},
 	FormatNotComposed:    {http.StatusNotAcceptable, false, "The job was not asked to compose this format."},
+	InvalidSelection:     {http.StatusBadRequest, false, "The selection of a replay names nothing, or a criterion has a value outside its documented set."},
+	ReplayNotFound:       {http.StatusNotFound, false, "No such replay exists for this tenant."},
 	ServiceUnavailable:   {http.StatusServiceUnavailable, true, "A part the answer depends on cannot be reached now."},
 	Internal:             {http.StatusInternalServerError, true, "Something went wrong that should not have."},
 

@@ -341,10 +341,11 @@ type JobChanged struct {
 	CPUMicros     int64     // Processor time of the engine, microseconds.
 	OpenedAt      time.Time // When it was opened; 0 while pending.
 	EndedAt       time.Time // When it reached its terminal status; 0 before.
+	ReplayID      string    // Replay that asked for this run; empty where it was something else.
 }
 
 func (x *JobChanged) native() map[string]any {
-	m := make(map[string]any, 22)
+	m := make(map[string]any, 23)
 	x.Head.native(m)
 	m["version"] = x.Version
 	m["status"] = x.Status
@@ -362,6 +363,7 @@ func (x *JobChanged) native() map[string]any {
 	m["cpu_micros"] = x.CPUMicros
 	m["opened_at"] = timeOut(x.OpenedAt)
 	m["ended_at"] = timeOut(x.EndedAt)
+	m["replay_id"] = x.ReplayID
 	return m
 }
 
@@ -383,6 +385,7 @@ func (x *JobChanged) load(m map[string]any) {
 	x.CPUMicros = intIn(m, "cpu_micros", 0)
 	x.OpenedAt = timeIn(m, "opened_at")
 	x.EndedAt = timeIn(m, "ended_at")
+	x.ReplayID = stringIn(m, "replay_id", "")
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -418,10 +421,12 @@ type JobSnapshot struct {
 	Outputs       []Output          // The result set, once composed.
 	OpenedAt      time.Time         // When it was opened; 0 while pending.
 	EndedAt       time.Time         // When it reached its terminal status; 0 before.
+	ReplayID      string            // Replay that asked for this run; empty where it was something else.
+	Runs          []PastRun         // The runs before this one, oldest first; the newest 20.
 }
 
 func (x *JobSnapshot) native() map[string]any {
-	m := make(map[string]any, 33)
+	m := make(map[string]any, 35)
 	x.Head.native(m)
 	m["version"] = x.Version
 	m["status"] = x.Status
@@ -450,6 +455,8 @@ func (x *JobSnapshot) native() map[string]any {
 	m["outputs"] = recordsOut(x.Outputs, (*Output).native)
 	m["opened_at"] = timeOut(x.OpenedAt)
 	m["ended_at"] = timeOut(x.EndedAt)
+	m["replay_id"] = x.ReplayID
+	m["runs"] = recordsOut(x.Runs, (*PastRun).native)
 	return m
 }
 
@@ -482,6 +489,8 @@ func (x *JobSnapshot) load(m map[string]any) {
 	x.Outputs = recordsIn(m, "outputs", (*Output).load)
 	x.OpenedAt = timeIn(m, "opened_at")
 	x.EndedAt = timeIn(m, "ended_at")
+	x.ReplayID = stringIn(m, "replay_id", "")
+	x.Runs = recordsIn(m, "runs", (*PastRun).load)
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -646,18 +655,110 @@ func (x *PagePrepared) load(m map[string]any) {
 // Kind is the record name, also the CloudEvents type.
 func (x *PagePrepared) Kind() string { return "PagePrepared" }
 
+// ReplayChanged: A replay was asked for, or went on: what it is about, how far it is, and what came of it.
+type ReplayChanged struct {
+	Head
+	ReplayID      string        // Hash of the tenant and the selection: the same words are the same replay.
+	Version       int64         // Grows with every change; the greatest counts.
+	Status        string        // pending: being counted; running: asking for runs and waiting for them; completed; cancelled.
+	Mode          string        // run, or dry: only count.
+	Selection     Selection     // Which jobs.
+	Rate          float64       // Runs asked for in a second, at most.
+	MaxPages      int64         // Pages asked for in all, at most; 0 means any number.
+	RequestedBy   string        // API key that asked, or operator.
+	CreatedAt     time.Time     // When it was asked for.
+	EndedAt       time.Time     // When it ended; 0 before.
+	JobsTotal     int64         // Jobs selected, when they were counted.
+	PagesTotal    int64         // Pages of these jobs, as far as they are known.
+	Counts        []StatusCount // The selected jobs by the status of their newest run.
+	Cursor        string        // The last job, in the order of their keys, that was asked about.
+	Settled       string        // The last job whose run is known to have ended, or to have had none.
+	JobsAsked     int64         // Jobs for which a new run was asked.
+	PagesAsked    int64         // Pages of these jobs.
+	SourceExpired int64         // Jobs whose source is gone.
+	Skipped       int64         // Jobs that were being worked on, or met the selection no more.
+	Left          int64         // Jobs not asked about because of max_pages.
+	Completed     int64         // New runs that completed.
+	Partial       int64         // New runs that ended partial.
+	Failed        int64         // New runs that failed for another reason than their source.
+	Cancelled     int64         // New runs that were cancelled or expired.
+}
+
+func (x *ReplayChanged) native() map[string]any {
+	m := make(map[string]any, 30)
+	x.Head.native(m)
+	m["replay_id"] = x.ReplayID
+	m["version"] = x.Version
+	m["status"] = x.Status
+	m["mode"] = x.Mode
+	m["selection"] = x.Selection.native()
+	m["rate"] = x.Rate
+	m["max_pages"] = x.MaxPages
+	m["requested_by"] = x.RequestedBy
+	m["created_at"] = timeOut(x.CreatedAt)
+	m["ended_at"] = timeOut(x.EndedAt)
+	m["jobs_total"] = x.JobsTotal
+	m["pages_total"] = x.PagesTotal
+	m["counts"] = recordsOut(x.Counts, (*StatusCount).native)
+	m["cursor"] = x.Cursor
+	m["settled"] = x.Settled
+	m["jobs_asked"] = x.JobsAsked
+	m["pages_asked"] = x.PagesAsked
+	m["source_expired"] = x.SourceExpired
+	m["skipped"] = x.Skipped
+	m["left"] = x.Left
+	m["completed"] = x.Completed
+	m["partial"] = x.Partial
+	m["failed"] = x.Failed
+	m["cancelled"] = x.Cancelled
+	return m
+}
+
+func (x *ReplayChanged) load(m map[string]any) {
+	x.Head.load(m)
+	x.ReplayID = stringIn(m, "replay_id", "")
+	x.Version = intIn(m, "version", 0)
+	x.Status = stringIn(m, "status", "pending")
+	x.Mode = stringIn(m, "mode", "run")
+	x.Selection.load(recordIn(m, "selection"))
+	x.Rate = doubleIn(m, "rate")
+	x.MaxPages = intIn(m, "max_pages", 0)
+	x.RequestedBy = stringIn(m, "requested_by", "")
+	x.CreatedAt = timeIn(m, "created_at")
+	x.EndedAt = timeIn(m, "ended_at")
+	x.JobsTotal = intIn(m, "jobs_total", 0)
+	x.PagesTotal = intIn(m, "pages_total", 0)
+	x.Counts = recordsIn(m, "counts", (*StatusCount).load)
+	x.Cursor = stringIn(m, "cursor", "")
+	x.Settled = stringIn(m, "settled", "")
+	x.JobsAsked = intIn(m, "jobs_asked", 0)
+	x.PagesAsked = intIn(m, "pages_asked", 0)
+	x.SourceExpired = intIn(m, "source_expired", 0)
+	x.Skipped = intIn(m, "skipped", 0)
+	x.Left = intIn(m, "left", 0)
+	x.Completed = intIn(m, "completed", 0)
+	x.Partial = intIn(m, "partial", 0)
+	x.Failed = intIn(m, "failed", 0)
+	x.Cancelled = intIn(m, "cancelled", 0)
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *ReplayChanged) Kind() string { return "ReplayChanged" }
+
 // RunRequested: Somebody asked for a new run of a job.
 type RunRequested struct {
 	Head
 	Submission []byte // The whole DocumentSubmitted in its own wire format: this fact can be the first the fold hears of the job.
 	AfterRun   int    // Opens after_run + 1 only if this is the newest run.
+	ReplayID   string // Replay that asked; empty where it was something else.
 }
 
 func (x *RunRequested) native() map[string]any {
-	m := make(map[string]any, 8)
+	m := make(map[string]any, 9)
 	x.Head.native(m)
 	m["submission"] = bytesOut(x.Submission)
 	m["after_run"] = int32(x.AfterRun)
+	m["replay_id"] = x.ReplayID
 	return m
 }
 
@@ -665,6 +766,7 @@ func (x *RunRequested) load(m map[string]any) {
 	x.Head.load(m)
 	x.Submission = bytesIn(m, "submission")
 	x.AfterRun = int(intIn(m, "after_run", 0))
+	x.ReplayID = stringIn(m, "replay_id", "")
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -865,6 +967,78 @@ func (x *PageFailure) load(m map[string]any) {
 	x.Message = stringIn(m, "message", "")
 }
 
+// PastRun: How an earlier run of the job ended.
+type PastRun struct {
+	Run         int       // Which run, from 0.
+	Status      string    // Terminal status of the run.
+	Code        string    // Error code of a failed run.
+	Pipeline    string    // Pipeline version of the run.
+	ReplayID    string    // Replay that asked for the run; empty where it was something else.
+	PagesDone   int       // Pages finished.
+	PagesFailed int       // Pages failed.
+	EndedAt     time.Time // When it reached its terminal status.
+}
+
+func (x *PastRun) native() map[string]any {
+	m := make(map[string]any, 8)
+	m["run"] = int32(x.Run)
+	m["status"] = x.Status
+	m["code"] = x.Code
+	m["pipeline"] = x.Pipeline
+	m["replay_id"] = x.ReplayID
+	m["pages_done"] = int32(x.PagesDone)
+	m["pages_failed"] = int32(x.PagesFailed)
+	m["ended_at"] = timeOut(x.EndedAt)
+	return m
+}
+
+func (x *PastRun) load(m map[string]any) {
+	x.Run = int(intIn(m, "run", 0))
+	x.Status = stringIn(m, "status", "")
+	x.Code = stringIn(m, "code", "")
+	x.Pipeline = stringIn(m, "pipeline", "")
+	x.ReplayID = stringIn(m, "replay_id", "")
+	x.PagesDone = int(intIn(m, "pages_done", 0))
+	x.PagesFailed = int(intIn(m, "pages_failed", 0))
+	x.EndedAt = timeIn(m, "ended_at")
+}
+
+// Selection: Which jobs a replay is about: those that meet every criterion.
+type Selection struct {
+	From       time.Time // Only jobs accepted at or after this; 0 means from the first that is kept.
+	To         time.Time // Only jobs accepted before this; 0 means before the replay itself.
+	Jobs       []string  // Only these jobs; empty means any.
+	MediaTypes []string  // Only these media types, such as application/pdf or image/*; empty means any.
+	Statuses   []string  // Only jobs whose newest run ended so; empty means any but cancelled.
+	Codes      []string  // Only jobs whose newest run, or a page of it, failed with one of these codes; empty means any.
+	Pipelines  []string  // Only jobs whose newest run had one of these pipeline versions; empty means any.
+	Label      string    // Tells apart two replays of the same selection.
+}
+
+func (x *Selection) native() map[string]any {
+	m := make(map[string]any, 8)
+	m["from"] = timeOut(x.From)
+	m["to"] = timeOut(x.To)
+	m["jobs"] = stringsOut(x.Jobs)
+	m["media_types"] = stringsOut(x.MediaTypes)
+	m["statuses"] = stringsOut(x.Statuses)
+	m["codes"] = stringsOut(x.Codes)
+	m["pipelines"] = stringsOut(x.Pipelines)
+	m["label"] = x.Label
+	return m
+}
+
+func (x *Selection) load(m map[string]any) {
+	x.From = timeIn(m, "from")
+	x.To = timeIn(m, "to")
+	x.Jobs = stringsIn(m, "jobs")
+	x.MediaTypes = stringsIn(m, "media_types")
+	x.Statuses = stringsIn(m, "statuses")
+	x.Codes = stringsIn(m, "codes")
+	x.Pipelines = stringsIn(m, "pipelines")
+	x.Label = stringIn(m, "label", "")
+}
+
 // Source: Where the bytes of the document lie and what is known of them.
 type Source struct {
 	Bucket    string // Bucket of the source object; empty means the platform's own.
@@ -925,6 +1099,27 @@ func (x *StageCost) load(m map[string]any) {
 	x.WallMicros = intIn(m, "wall_micros", 0)
 }
 
+// StatusCount: Selected jobs of one status.
+type StatusCount struct {
+	Status string // Status of the newest run; unknown where the job has been laid to rest.
+	Jobs   int64  // Jobs of this status.
+	Pages  int64  // Pages of these jobs, as far as they are known.
+}
+
+func (x *StatusCount) native() map[string]any {
+	m := make(map[string]any, 3)
+	m["status"] = x.Status
+	m["jobs"] = x.Jobs
+	m["pages"] = x.Pages
+	return m
+}
+
+func (x *StatusCount) load(m map[string]any) {
+	x.Status = stringIn(m, "status", "")
+	x.Jobs = intIn(m, "jobs", 0)
+	x.Pages = intIn(m, "pages", 0)
+}
+
 // New returns an empty event of the kind, or nil for a kind this build does not know.
 func New(kind string) Event {
 	switch kind {
@@ -958,6 +1153,8 @@ func New(kind string) Event {
 		return &PageLaidOut{}
 	case "PagePrepared":
 		return &PagePrepared{}
+	case "ReplayChanged":
+		return &ReplayChanged{}
 	case "RunRequested":
 		return &RunRequested{}
 	case "UsageRecorded":
@@ -983,6 +1180,7 @@ var Kinds = []string{
 	"PageFinished",
 	"PageLaidOut",
 	"PagePrepared",
+	"ReplayChanged",
 	"RunRequested",
 	"UsageRecorded",
 }

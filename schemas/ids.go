@@ -18,6 +18,7 @@ var encoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPaddin
 var (
 	tenantForm = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
 	jobForm    = regexp.MustCompile(`^job_[0-9a-hjkmnp-tv-z]{26}$`)
+	replayForm = regexp.MustCompile(`^rpl_[0-9a-hjkmnp-tv-z]{26}$`)
 	reqForm    = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,80}$`)
 )
 
@@ -26,6 +27,9 @@ func ValidTenant(s string) bool { return tenantForm.MatchString(s) }
 
 // ValidJobID reports whether s has the form of a job id.
 func ValidJobID(s string) bool { return jobForm.MatchString(s) }
+
+// ValidReplayID reports whether s has the form of a replay id.
+func ValidReplayID(s string) bool { return replayForm.MatchString(s) }
 
 // ValidRequestID reports whether a request id sent by a client may be used as it is.
 func ValidRequestID(s string) bool { return reqForm.MatchString(s) }
@@ -52,6 +56,9 @@ func JobIDForObject(tenant string, s Source) string {
 	}
 	return JobIDFor("object", tenant, s.Bucket, s.Key, "etag", strings.Trim(s.ETag, `"`))
 }
+
+// ReplayIDFor derives a replay's id from what it selects.
+func ReplayIDFor(parts ...string) string { return "rpl_" + digest(parts...) }
 
 // EventIDFor derives the id of an event from the work it reports. ordinal tells apart kinds that recur for one page (the attempt, the
 // version); it is 0 for all others.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -46,6 +47,7 @@ func serveGateway(ctx context.Context, w *wiring) error {
 	v := view.New(w.cfg.View, w.cfg.Kafka, w.cfg.Topics, w.codec, w.key, w.log, w.reg)
 	p := producers.New(client, stream.NewWriter(w.cfg.Topics, w.codec, "gateway", w.key))
 	_, revision := telemetry.Build()
+	x := w.replays(v, p)
 	g := gateway.New(w.cfg.Gateway, v, p, w.objects, w.key, gateway.Info{Version: w.version, Revision: revision}, w.log, w.reg)
 
 	serving, stopServing := context.WithCancel(ctx)
@@ -57,12 +59,20 @@ func serveGateway(ctx context.Context, w *wiring) error {
 		seen <- v.Run(viewing)
 		stopServing() // a gateway without a view has nothing to say
 	}()
-	err = g.Run(serving)
+	replayed := make(chan error, 1)
+	go func() { replayed <- x.Run(serving) }()
+	err = errors.Join(g.Run(serving), stopped(stopServing, replayed))
 	stopViewing()
 	if viewErr := <-seen; viewErr != nil {
 		return viewErr
 	}
 	return err
+}
+
+// stopped ends what else is served and waits for it.
+func stopped(stop func(), done <-chan error) error {
+	stop()
+	return <-done
 }
 
 // registerSchemas waits for the registry: a gateway that starts before it is no failure.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,12 +9,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"docstream/gateway/keys"
 	"docstream/internal/stream"
-	"docstream/internal/topology"
 	"docstream/producers"
 	"docstream/schemas"
 )
@@ -156,74 +152,28 @@ func publish(ctx context.Context, cfg Config, e schemas.Event) error {
 	return producers.New(client, writer).Publish(ctx, e, schemas.NewRequestID(time.Now()))
 }
 
-// readKeys reads the settings from their begin to the end they have now; the newest event of a key counts.
+// readKeys reads the settings to the end they have now; the newest event of a key counts.
 func readKeys(ctx context.Context, cfg Config) ([]*schemas.APIKeyChanged, error) {
-	topic := cfg.Topics.Name(topology.Settings.Spec.Name)
-	client, err := cfg.Kafka.Client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
+	r, err := openSettings(cfg)
 	if err != nil {
 		return nil, err
 	}
-	defer client.Close()
-	codec, err := cfg.Kafka.Codec()
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("the brokers do not answer"))
-	defer cancel()
-	end, err := endOf(ctx, client, topic)
-	if err != nil {
-		return nil, exit{exitUnreachable, err.Error()}
-	}
+	defer r.close()
 	newest := map[string]*schemas.APIKeyChanged{}
 	var order []string
-	for at := int64(0); at < end; {
-		fetched := client.PollFetches(ctx)
-		if ctx.Err() != nil {
-			return nil, exit{exitUnreachable, context.Cause(ctx).Error()}
+	err = r.read(ctx, func(e schemas.Event) {
+		k, ok := e.(*schemas.APIKeyChanged)
+		if !ok {
+			return
 		}
-		if err := fetched.Err(); err != nil {
-			return nil, err
+		if newest[k.KeyID] == nil {
+			order = append(order, k.KeyID)
 		}
-		for r := range fetched.RecordsAll() {
-			at = r.Offset + 1
-			e, err := codec.Decode(ctx, r.Value)
-			if err != nil {
-				return nil, err
-			}
-			k, ok := e.(*schemas.APIKeyChanged)
-			if !ok {
-				continue
-			}
-			if newest[k.KeyID] == nil {
-				order = append(order, k.KeyID)
-			}
-			newest[k.KeyID] = k
-		}
-	}
+		newest[k.KeyID] = k
+	})
 	out := make([]*schemas.APIKeyChanged, 0, len(order))
 	for _, id := range order {
 		out = append(out, newest[id])
 	}
-	return out, nil
-}
-
-// endOf returns the offset behind the last record of a topic's only partition.
-func endOf(ctx context.Context, client *kgo.Client, topic string) (int64, error) {
-	p := kmsg.NewListOffsetsRequestTopicPartition()
-	p.Timestamp = -1 // the end
-	t := kmsg.NewListOffsetsRequestTopic()
-	t.Topic, t.Partitions = topic, append(t.Partitions, p)
-	r := kmsg.NewPtrListOffsetsRequest()
-	r.Topics = append(r.Topics, t)
-	for _, shard := range client.RequestSharded(ctx, r) {
-		if shard.Err != nil {
-			return 0, shard.Err
-		}
-		for _, t := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
-			for _, p := range t.Partitions {
-				return p.Offset, nil
-			}
-		}
-	}
-	return 0, fmt.Errorf("the brokers know no topic %s: run docstream topics apply", topic)
+	return out, err
 }

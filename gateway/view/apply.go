@@ -128,19 +128,25 @@ func (r *reader) forget(tenant, job string) error {
 	return r.v.store.remove(tenant, job, old)
 }
 
-// setting takes an API key; what it does not know, such as the settings of a newer build, it passes over. The newest record of a key is
+// setting takes an API key or a replay; what it does not know, such as the settings of a newer build, it passes over. The newest record of a key is
 // the last one in the log.
 func (r *reader) setting(ctx context.Context, rec *kgo.Record, topic string) error {
 	if len(rec.Value) == 0 {
 		parts := strings.Split(string(rec.Key), "/")
-		if len(parts) != 3 || parts[1] != "key" {
-			return nil
+		switch {
+		case len(parts) == 3 && parts[1] == "key":
+			return r.v.store.db.Delete(keyKey(parts[2]), pebble.NoSync)
+		case len(parts) == 3 && parts[1] == "replay":
+			return r.dropReplay(parts[0], parts[2])
 		}
-		return r.v.store.db.Delete(keyKey(parts[2]), pebble.NoSync)
+		return nil
 	}
 	e, err := r.decode(ctx, rec, topic)
 	if err != nil || e == nil {
 		return err
+	}
+	if e, ok := e.(*schemas.ReplayChanged); ok {
+		return r.replay(e, rec.Value)
 	}
 	k, ok := e.(*schemas.APIKeyChanged)
 	if !ok || k.KeyID == "" || !schemas.ValidTenant(k.Tenant) {

@@ -42,6 +42,8 @@ var Metrics = []Metric{
 	{"docstream_view_ignored_total", "counter", []string{"topic", "reason"}, "Records the view passed over: unsigned, unreadable or not what the topic is for."},
 	{"docstream_view_wait_seconds", "histogram", nil, "Time a look-up waited until the view was as new as the request."},
 
+	{"docstream_replay_jobs_total", "counter", []string{"outcome"}, "Jobs a replay came to, by outcome: asked, source_expired or skipped."},
+
 	{"docstream_objects_requests_total", "counter", []string{"op", "outcome"}, "Requests to the object store, retries of one request not counted."},
 	{"docstream_objects_seconds", "histogram", []string{"op"}, "Time of a request to the object store, to the first byte of the answer."},
 

@@ -30,7 +30,7 @@ var (
 		Key: "job id", Writers: []string{"track"}, Readers: []string{"sinks", "customers"}}}
 	Usage = Topic[*schemas.UsageRecorded]{Spec{Name: "usage", Kinds: []string{"UsageRecorded"},
 		Key: "tenant", Writers: []string{"track"}, Readers: []string{"sinks"}}}
-	Settings = Topic[schemas.Event]{Spec{Name: "settings", Shape: Small, Compact: true, Kinds: []string{"APIKeyChanged"},
+	Settings = Topic[schemas.Event]{Spec{Name: "settings", Shape: Small, Compact: true, Kinds: []string{"APIKeyChanged", "ReplayChanged"},
 		Key: "tenant/kind/id", Writers: []string{"gateway", "command line"}, Readers: []string{"gateway"}}}
 )
 
@@ -140,6 +140,8 @@ func Route(e schemas.Event) (topic, key string, err error) {
 		return Usage.Spec.Name, h.Tenant, nil
 	case *schemas.APIKeyChanged:
 		return Settings.Spec.Name, h.Tenant + "/key/" + e.KeyID, nil
+	case *schemas.ReplayChanged:
+		return Settings.Spec.Name, h.Tenant + "/replay/" + e.ReplayID, nil
 	case *schemas.DocumentOpened, *schemas.DocumentSplit, *schemas.DocumentRefused, *schemas.PageFinished, *schemas.PageFailed,
 		*schemas.DeadLettered, *schemas.DocumentComposed, *schemas.CancelRequested, *schemas.RunRequested:
 		return Facts.Spec.Name, h.JobID, nil

@@ -5,6 +5,7 @@ package track
 
 import (
 	"context"
+	"slices"
 
 	"docstream/internal/fault"
 	"docstream/schemas"
@@ -27,12 +28,13 @@ func (*Track) StateKey(s *schemas.JobSnapshot) string { return key(s) }
 
 func key(e schemas.Event) string { h := e.Envelope(); return h.Tenant + "/" + h.JobID }
 
-// Rest drops what a terminal job no longer needs: only its run, version and status can matter to a later fact.
+// Rest drops what a terminal job no longer needs: a later fact can only open the next run, which remembers how this one ended.
 func (*Track) Rest(s *schemas.JobSnapshot) *schemas.JobSnapshot {
 	if !schemas.Terminal(s.Status) {
 		return s
 	}
-	return &schemas.JobSnapshot{Head: s.Head, Status: s.Status, Version: s.Version}
+	return &schemas.JobSnapshot{Head: s.Head, Status: s.Status, Version: s.Version, Code: s.Code, Pipeline: s.Pipeline, ReplayID: s.ReplayID,
+		PagesDone: s.PagesDone, PagesFailed: s.PagesFailed, EndedAt: s.EndedAt, Runs: s.Runs}
 }
 
 // Apply folds one fact. The state may be changed in place: the harness throws it away when the transaction aborts.
@@ -71,8 +73,8 @@ func begin(h *schemas.Head) *schemas.JobSnapshot {
 	}
 }
 
-// open starts the run after the one asked about, if that is still the newest; anything else is a duplicate. Of an unknown job the
-// request is believed.
+// open starts the run after the one asked about, if that is still the newest and has ended; anything else is a duplicate. Of an unknown job
+// the request is believed. The end of the run before is told once more where it may not have been: it can lie in the same transaction.
 func (t *Track) open(ctx context.Context, s *schemas.JobSnapshot, r *schemas.RunRequested) (*schemas.JobSnapshot, bool, []schemas.Event, error) {
 	if s != nil && (s.Run != r.AfterRun || !schemas.Terminal(s.Status)) {
 		return s, false, nil, nil
@@ -81,19 +83,33 @@ func (t *Track) open(ctx context.Context, s *schemas.JobSnapshot, r *schemas.Run
 	if err != nil {
 		return s, false, nil, err
 	}
-	var version int64
-	if s != nil {
-		version = s.Version
-	}
 	n := begin(&r.Head)
-	n.Run, n.Version, n.At = r.AfterRun+1, version+1, r.At
+	n.Run, n.At, n.ReplayID = r.AfterRun+1, r.At, r.ReplayID
+	var out []schemas.Event
+	if s != nil {
+		n.Version, n.SubmittedAt, n.Runs = s.Version, s.SubmittedAt, lineage(s)
+		if s.Stage != "" { // not what Rest leaves: it ended in this very transaction
+			out = t.Changed(s)
+		}
+	}
+	n.Version++
 	n.EventID = schemas.EventIDFor(n.JobID, n.Run, "track", 0, n.Kind(), n.Version)
 	describe(n, sub)
 	split := *sub
 	split.Head = schemas.Head{Tenant: n.Tenant, JobID: n.JobID, Run: n.Run, At: r.At, SubmittedAt: n.SubmittedAt,
 		EventID: schemas.EventIDFor(n.JobID, n.Run, "track", 0, sub.Kind(), 0)}
 	split.FromPage = 1
-	return n, true, []schemas.Event{&split}, nil
+	return n, true, append(out, &split), nil
+}
+
+// maxRuns bounds the earlier runs a state remembers.
+const maxRuns = 20
+
+// lineage is the earlier runs as the next one remembers them.
+func lineage(s *schemas.JobSnapshot) []schemas.PastRun {
+	runs := append(slices.Clone(s.Runs), schemas.PastRun{Run: s.Run, Status: s.Status, Code: s.Code, Pipeline: s.Pipeline, ReplayID: s.ReplayID,
+		PagesDone: s.PagesDone, PagesFailed: s.PagesFailed, EndedAt: s.EndedAt})
+	return runs[max(0, len(runs)-maxRuns):]
 }
 
 func (t *Track) submission(ctx context.Context, wire []byte) (*schemas.DocumentSubmitted, error) {
@@ -121,7 +137,7 @@ func (*Track) Changed(s *schemas.JobSnapshot) []schemas.Event {
 		Head: s.Head, Version: s.Version, Status: s.Status, Stage: s.Stage,
 		PagesExpected: s.PagesExpected, PagesDone: s.PagesDone, PagesFailed: s.PagesFailed,
 		MediaType: s.Source.MediaType, Size: s.Source.Size, Class: s.Class, Priority: s.Priority, Code: s.Code, Pipeline: s.Pipeline,
-		Words: s.Words, CPUMicros: s.CPUMicros, OpenedAt: s.OpenedAt, EndedAt: s.EndedAt,
+		Words: s.Words, CPUMicros: s.CPUMicros, OpenedAt: s.OpenedAt, EndedAt: s.EndedAt, ReplayID: s.ReplayID,
 	}
 	c.EventID = schemas.EventIDFor(s.JobID, s.Run, "track", 0, c.Kind(), s.Version)
 	return []schemas.Event{c}

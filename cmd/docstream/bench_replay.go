@@ -1,0 +1,247 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"docstream/producers/replay"
+	"docstream/schemas"
+)
+
+// replayBench are the flags of bench replay.
+type replayBench struct {
+	jobs, live int
+	liveRate   float64
+	rate       string
+	drain      time.Duration
+}
+
+func (p *program) benchReplayCommand() *cobra.Command {
+	var o replayBench
+	c := &cobra.Command{Use: "replay", Short: "Measure what a replay costs live documents", Args: cobra.NoArgs,
+		Long: "Submit one-page texts to the running one-machine service, then measure how long live ones take from accepted to done, at a steady\n" +
+			"rate: alone, while all of the first are replayed, and alone again. Print the 95th percentiles and their ratio. The documents stay,\n" +
+			"so the service is fuller afterwards.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			rate, err := replay.ParseRate(o.rate)
+			if err != nil || o.jobs < 1 || o.jobs > 100_000 || o.live < 20 || o.live > 10_000 || o.liveRate <= 0 || o.liveRate > 100 || rate > replay.MaxRate {
+				return fail(exitUsage, "--jobs is 1 to 100000, --live 20 to 10000, --live-rate up to 100, --rate reads like 20/s")
+			}
+			return p.benchReplay(c.Context(), o, rate)
+		}}
+	f := c.Flags()
+	f.IntVar(&o.jobs, "jobs", 1000, "documents to replay")
+	f.IntVar(&o.live, "live", 100, "live documents in each condition")
+	f.Float64Var(&o.liveRate, "live-rate", 2, "live documents a second")
+	f.StringVar(&o.rate, "rate", "20/s", "rate of the replay")
+	f.DurationVar(&o.drain, "drain", 15*time.Minute, "how long to wait for the documents to end")
+	return c
+}
+
+// liveTimes is one condition.
+type liveTimes struct {
+	Condition string        `json:"condition"`
+	Count     int           `json:"count"`
+	P50       time.Duration `json:"p50"`
+	P95       time.Duration `json:"p95"`
+	Max       time.Duration `json:"max"`
+}
+
+// replayCost is what bench replay prints.
+type replayCost struct {
+	Times  []liveTimes   `json:"times"`
+	Ratio  float64       `json:"ratio"` // p95 during the replay over the worse one alone
+	Replay replay.Report `json:"replay"`
+	Asked  int64         `json:"asked_during"` // runs asked for while live documents were measured
+}
+
+func (p *program) benchReplay(ctx context.Context, o replayBench, rate float64) error {
+	d, err := p.service()
+	if err != nil {
+		return err
+	}
+	if !loopback(d.API) {
+		return fail(exitUsage, "%s is not on this machine: a service of others is not to be loaded", d.API)
+	}
+	dir, err := os.MkdirTemp("", "docstream-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &replayMeasure{program: p, replayBench: o, client: newClient(d.API, d.APIKey), dir: dir}
+	from := time.Now().Add(-time.Second)
+	if err := b.seed(ctx); err != nil {
+		return err
+	}
+	to := time.Now()
+	var out replayCost
+	one := func(condition string) error {
+		t, err := b.measure(ctx, condition)
+		out.Times = append(out.Times, t)
+		return err
+	}
+	if err := one("alone"); err != nil {
+		return err
+	}
+	err = p.withReplays(ctx, func(l *replayLog) error {
+		r := replay.Request{Tenant: "default", Rate: rate, By: "operator", Selection: schemas.Selection{From: from, To: to, Label: "bench " + rand.Text()}}
+		if err := r.Validate(); err != nil {
+			return err
+		}
+		e := r.Say(nil, time.Now())
+		if err := publish(ctx, l.cfg, e); err != nil {
+			return err
+		}
+		l.newest[e.ReplayID] = e
+		if err := b.until(ctx, func() (bool, error) {
+			err := l.read(ctx)
+			return l.newest[e.ReplayID].JobsAsked > 0, err
+		}); err != nil {
+			return err
+		}
+		if err := one("during the replay"); err != nil {
+			return err
+		}
+		if err := l.read(ctx); err != nil {
+			return err
+		}
+		out.Asked = l.newest[e.ReplayID].JobsAsked
+		out.Replay, err = p.followReplay(ctx, l, e.ReplayID)
+		return err
+	})
+	if err = errors.Join(err, one("alone again")); err != nil {
+		return err
+	}
+	out.Ratio = float64(out.Times[1].P95) / float64(max(out.Times[0].P95, out.Times[2].P95))
+	return p.printReplayCost(out)
+}
+
+// replayMeasure is a measurement under way.
+type replayMeasure struct {
+	*program
+	replayBench
+	client *client
+	dir    string
+}
+
+// note writes a text that no other has.
+func (b *replayMeasure) note() (string, error) {
+	path := filepath.Join(b.dir, rand.Text()+".txt")
+	return path, os.WriteFile(path, []byte("This document measures what a replay costs.\n\n"+unlike()), 0o600)
+}
+
+// seed submits what is replayed and waits for it.
+func (b *replayMeasure) seed(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	ids := make([]string, b.jobs)
+	for i := range ids {
+		g.Go(func() (err error) {
+			ids[i], err = b.submit(gctx, "low")
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err := b.took(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *replayMeasure) submit(ctx context.Context, priority string) (string, error) {
+	path, err := b.note()
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(path)
+	j, err := b.client.submit(ctx, path, submission{priority: priority, formats: "text"})
+	return j.JobID, err
+}
+
+// took waits for a job and returns how long it took from accepted to ended, as the service says: how often it is asked plays no part.
+func (b *replayMeasure) took(ctx context.Context, id string) (time.Duration, error) {
+	var times struct {
+		Status   string    `json:"status"`
+		Created  time.Time `json:"created_at"`
+		Finished time.Time `json:"finished_at"`
+	}
+	err := b.until(ctx, func() (bool, error) {
+		j, err := b.client.job(ctx, id)
+		if err != nil || !ended(j.Status) {
+			return false, err
+		}
+		return true, json.Unmarshal(j.raw, &times)
+	})
+	if err == nil && times.Status != "completed" {
+		err = fmt.Errorf("job %s %s: a document that is measured must complete", id, times.Status)
+	}
+	return times.Finished.Sub(times.Created), err
+}
+
+// until asks every 100 ms, no longer than the drain time.
+func (b *replayMeasure) until(ctx context.Context, ok func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, b.drain)
+	defer cancel()
+	for {
+		if done, err := ok(); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// measure submits live documents at the rate, whatever becomes of them, and asks how long each took once all are submitted.
+func (b *replayMeasure) measure(ctx context.Context, condition string) (liveTimes, error) {
+	tick := time.NewTicker(time.Duration(float64(time.Second) / b.liveRate))
+	defer tick.Stop()
+	ids, errs := make([]string, b.live), make([]error, b.live)
+	var all sync.WaitGroup
+	for i := range ids {
+		<-tick.C
+		all.Go(func() { ids[i], errs[i] = b.submit(ctx, "normal") })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return liveTimes{}, err
+	}
+	times := make([]time.Duration, b.live)
+	for i, id := range ids {
+		var err error
+		if times[i], err = b.took(ctx, id); err != nil {
+			return liveTimes{}, err
+		}
+	}
+	slices.SortFunc(times, cmp.Compare)
+	return liveTimes{condition, len(times), times[len(times)/2], times[(len(times)*95+99)/100-1], times[len(times)-1]}, nil
+}
+
+func (p *program) printReplayCost(c replayCost) error {
+	if p.json {
+		return p.print(c)
+	}
+	for _, t := range c.Times {
+		fmt.Fprintf(p.stdout, "%-18s %4d documents  p50 %6d ms  p95 %6d ms  max %6d ms\n", t.Condition, t.Count, t.P50.Milliseconds(), t.P95.Milliseconds(), t.Max.Milliseconds())
+	}
+	fmt.Fprintf(p.stdout, "p95 during over alone: %.2f; %d runs asked for meanwhile\n", c.Ratio, c.Asked)
+	return p.printReplay(c.Replay)
+}

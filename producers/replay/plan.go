@@ -1,0 +1,117 @@
+package replay
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"docstream/schemas"
+)
+
+// plan is the selected jobs in the order of their keys, each with its submission, on local disk: what it holds in memory is bounded
+// whatever the selection (P6). It can be made again from the log, so nothing is synced.
+type plan struct {
+	db  *pebble.DB
+	dir string
+}
+
+// planPrefix begins the name of every plan's folder.
+const planPrefix = "docstream-replay-"
+
+// sweep removes the plans that a process which was killed left in its folder. Nobody else's lie there.
+func sweep(dir string) {
+	if dir == "" {
+		return
+	}
+	left, _ := filepath.Glob(filepath.Join(dir, planPrefix+"*"))
+	for _, l := range left {
+		_ = os.RemoveAll(l) // what stays takes room and does no harm
+	}
+}
+
+func newPlan(dir string) (*plan, error) {
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	dir, err := os.MkdirTemp(dir, planPrefix)
+	if err != nil {
+		return nil, err
+	}
+	cache := pebble.NewCache(4 << 20)
+	defer cache.Unref()
+	db, err := pebble.Open(dir, &pebble.Options{Cache: cache, MemTableSize: 4 << 20, MaxOpenFiles: 64, DisableWAL: true,
+		FormatMajorVersion: pebble.FormatNewest, Logger: silent{}})
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, err
+	}
+	return &plan{db, dir}, nil
+}
+
+func (p *plan) close() {
+	_ = p.db.Close() // it is thrown away
+	_ = os.RemoveAll(p.dir)
+}
+
+// planKey orders the jobs: tenant, then id. No tenant holds a slash.
+func planKey(e *schemas.DocumentSubmitted) string { return e.Tenant + "/" + e.JobID }
+
+// add takes a job and reports whether it is new to the plan.
+func (p *plan) add(key string, wire []byte) (bool, error) {
+	_, closer, err := p.db.Get([]byte(key))
+	if err == nil {
+		return false, closer.Close()
+	}
+	if err != pebble.ErrNotFound {
+		return false, err
+	}
+	return true, p.db.Set([]byte(key), wire, pebble.NoSync)
+}
+
+// entry is one job of a plan.
+type entry struct {
+	key  string
+	wire []byte
+}
+
+// after returns the jobs behind a key, at most n of them.
+func (p *plan) after(key string, n int) (out []entry, err error) {
+	from := []byte(key)
+	if key != "" {
+		from = append(from, 0)
+	}
+	it, err := p.db.NewIter(&pebble.IterOptions{LowerBound: from})
+	if err != nil {
+		return nil, err
+	}
+	defer it.Close()
+	for ok := it.First(); ok && len(out) < n; ok = it.Next() {
+		out = append(out, entry{string(it.Key()), append([]byte{}, it.Value()...)})
+	}
+	return out, it.Error()
+}
+
+// count returns how many jobs lie behind a key.
+func (p *plan) count(key string) (n int64, err error) {
+	it, err := p.db.NewIter(&pebble.IterOptions{LowerBound: append([]byte(key), 0)})
+	if err != nil {
+		return 0, err
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+	}
+	return n, it.Error()
+}
+
+// silent keeps pebble from writing to the standard logger. What matters comes back as an error.
+type silent struct{}
+
+func (silent) Infof(string, ...any)  {}
+func (silent) Errorf(string, ...any) {}
+func (silent) Fatalf(format string, _ ...any) {
+	panic("replay: the plan failed: " + format)
+}
