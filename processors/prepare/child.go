@@ -12,6 +12,7 @@ import (
 	"docstream/internal/engine"
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
+	"docstream/processors/prepare/formats/docx"
 	"docstream/processors/prepare/formats/images"
 	"docstream/processors/prepare/formats/pdf"
 	"docstream/processors/prepare/formats/text"
@@ -29,6 +30,7 @@ const (
 type openRequest struct {
 	Path      string
 	MediaType string // as submitted; the bytes have the last word
+	Name      string // the client's file name: it may tell kinds of text apart
 	Limits    formats.Limits
 }
 
@@ -57,6 +59,7 @@ func Register(m *engine.Mux, c Config) {
 		pdf.New(c.CompileDir),
 		images.New(),
 		text.New(),
+		docx.New(),
 	}}
 	engine.Handle(m, methodOpen, r.open)
 	engine.Handle(m, methodPage, r.page)
@@ -95,7 +98,7 @@ func (r *reader) detect(q openRequest) error {
 	if err != nil {
 		return fault.World(schemas.ServiceUnavailable, "The source is not on this machine.").Because(err)
 	}
-	media, err := mediaType(r.file, info.Size(), q.MediaType)
+	media, err := mediaType(r.file, info.Size(), q.MediaType, q.Name, q.Limits)
 	if err != nil {
 		return err
 	}
@@ -161,6 +164,10 @@ func count(p *document.Page) (lines, words int) {
 		lines += len(b.Lines)
 		for _, l := range b.Lines {
 			words += len(strings.Fields(l.Text))
+		}
+		if len(b.Lines) == 0 && b.Text != "" { // a text without places has no lines of its own
+			lines += 1 + strings.Count(b.Text, "\n")
+			words += len(strings.Fields(b.Text))
 		}
 		if b.Table != nil {
 			lines += b.Table.Rows
