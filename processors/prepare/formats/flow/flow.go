@@ -266,6 +266,35 @@ func (b *Builder) Document() (formats.Document, error) {
 	return pages(b.pages), nil
 }
 
+// Single returns what was built as one page of a larger document, under its number: a part of a document that is a page
+// stays one however long it is, within the bounds of the document.
+func Single(b *Builder, n int) (formats.Page, error) {
+	if b.err != nil {
+		return formats.Page{}, b.err
+	}
+	if len(b.pages) > 1 {
+		b.join()
+	}
+	b.seal()
+	b.pages[0].Number = n
+	return formats.Page{Text: b.pages[0]}, nil
+}
+
+// join puts the blocks of all pages on the first.
+func (b *Builder) join() {
+	first := b.pages[0]
+	for _, p := range b.pages[1:] {
+		for _, k := range p.Blocks {
+			k.Box[1] += first.Height
+			k.Box[3] += first.Height
+			first.Blocks = append(first.Blocks, k)
+		}
+		first.Width, first.Height = max(first.Width, p.Width), first.Height+p.Height
+	}
+	b.row, b.wide = first.Height, first.Width
+	b.pages = b.pages[:1]
+}
+
 // pages is a document that was read whole.
 type pages []*document.Page
 

@@ -25,10 +25,11 @@ const maxDirectory = 16 << 20
 
 // Archive is an open container. It is used by one goroutine.
 type Archive struct {
-	names  []string // in the order of the directory
-	files  map[string]*zip.File
-	folded map[string]string // lower-case name to the first that reads so
-	budget int64
+	names   []string // in the order of the directory
+	files   map[string]*zip.File
+	folded  map[string]string // lower-case name to the first that reads so
+	budget  int64
+	charged map[*zip.File]int64 // bytes of each file that the budget has paid for
 }
 
 // Open reads the directory.
@@ -46,7 +47,7 @@ func Open(r io.ReaderAt, size int64, l formats.Limits) (*Archive, error) {
 	if err := checkOverlap(z.File); err != nil {
 		return nil, err
 	}
-	a := &Archive{files: make(map[string]*zip.File, len(z.File)), folded: map[string]string{}, budget: l.Unpacked}
+	a := &Archive{files: make(map[string]*zip.File, len(z.File)), folded: map[string]string{}, budget: l.Unpacked, charged: map[*zip.File]int64{}}
 	for _, f := range z.File {
 		name := strings.TrimPrefix(strings.ReplaceAll(f.Name, `\`, "/"), "/")
 		if _, twice := a.files[name]; twice {
@@ -121,7 +122,8 @@ func (a *Archive) find(name string) *zip.File {
 	return a.files[a.folded[strings.ToLower(name)]]
 }
 
-// Reader unpacks a file; what is read counts against the budget of the whole container. A missing file is damage.
+// Reader unpacks a file. What is read counts against the budget of the whole container, once however often it is read. A missing file is
+// damage.
 func (a *Archive) Reader(name string) (io.ReadCloser, error) {
 	f := a.find(name)
 	if f == nil {
@@ -137,7 +139,7 @@ func (a *Archive) Reader(name string) (io.ReadCloser, error) {
 		}
 		return nil, formats.Corrupt(err)
 	}
-	return &reader{r, a}, nil
+	return &reader{ReadCloser: r, archive: a, file: f}, nil
 }
 
 // Read unpacks a whole file of at most limit bytes.
@@ -161,11 +163,18 @@ func (a *Archive) Read(name string, limit int64) ([]byte, error) {
 type reader struct {
 	io.ReadCloser
 	archive *Archive
+	file    *zip.File
+	at      int64
 }
 
 func (r *reader) Read(b []byte) (int, error) {
 	n, err := r.ReadCloser.Read(b)
-	if r.archive.budget -= int64(n); r.archive.budget < 0 {
+	r.at += int64(n)
+	if fresh := r.at - r.archive.charged[r.file]; fresh > 0 {
+		r.archive.charged[r.file] = r.at
+		r.archive.budget -= fresh
+	}
+	if r.archive.budget < 0 {
 		return 0, formats.TooLarge("the budget of unpacked bytes is used up")
 	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.As(err, new(*fault.Error)) {
