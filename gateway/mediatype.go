@@ -13,7 +13,7 @@ import (
 func mediaType(head []byte, declared, filename string) (string, error) {
 	found := media.Detect(head, declared, filename)
 	if found == "" {
-		return "", refuse(schemas.UnsupportedMediaType, "").with("supported", media.Types)
+		return "", refuse(schemas.UnsupportedMediaType, "").with("found", media.Looks(head)).with("supported", media.Types)
 	}
 	if !media.Agrees(found, declared) {
 		return "", refuse(schemas.MediaTypeMismatch, "").with("declared", clip(media.Canonical(declared), 80)).with("found", found)

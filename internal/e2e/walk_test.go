@@ -138,11 +138,11 @@ func everySample(t *testing.T, in func(*testing.T) *platform) {
 		{name: "retail-receipt.pdf", pages: 1, truth: expected("retail-receipt.md"), f1: 0.85},
 		{name: "repair-estimate-3p.pdf", pages: 3},
 		{name: "background-checks-table.pdf", pages: 1, has: []string{"Alabama", "Wyoming"}},
-		{name: "word-tables.docx", refuse: "UNSUPPORTED_MEDIA_TYPE"},
-		{name: "cell-formats.xlsx", refuse: "UNSUPPORTED_MEDIA_TYPE"},
-		{name: "slides.pptx", refuse: "UNSUPPORTED_MEDIA_TYPE"},
-		{name: "rich-tables.html", refuse: "UNSUPPORTED_MEDIA_TYPE"},
-		{name: "poems.epub", refuse: "UNSUPPORTED_MEDIA_TYPE"},
+		{name: "word-tables.docx", pages: 1, has: []string{"Test with tables", "Merged Cell 1.1 1.2"}},
+		{name: "cell-formats.xlsx", pages: 1, has: []string{"1,599.99", "2.50%"}},
+		{name: "slides.pptx", pages: 4, has: []string{"This is the first content slide"}},
+		{name: "rich-tables.html", pages: 1, has: []string{"White-headed duck"}},
+		{name: "poems.epub", pages: 5, has: []string{"The Grave of the Slave"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := in(t)

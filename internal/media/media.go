@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gabriel-vasile/mimetype"
 )
@@ -27,7 +29,6 @@ const (
 	ODS      = "application/vnd.oasis.opendocument.spreadsheet"
 	ODP      = "application/vnd.oasis.opendocument.presentation"
 	EPUB     = "application/epub+zip"
-	RTF      = "application/rtf"
 	Plain    = "text/plain"
 	Markdown = "text/markdown"
 	HTML     = "text/html"
@@ -47,7 +48,7 @@ const (
 const Compound = "application/x-ole-storage"
 
 // Types lists what is read.
-var Types = []string{PDF, PNG, JPEG, TIFF, WebP, BMP, GIF, Word, Excel, Slides, ODT, ODS, ODP, EPUB, RTF, Plain, Markdown, HTML, CSV, TSV, JSON,
+var Types = []string{PDF, PNG, JPEG, TIFF, WebP, BMP, GIF, Word, Excel, Slides, ODT, ODS, ODP, EPUB, Plain, Markdown, HTML, CSV, TSV, JSON,
 	XML, Mail, Outlook, OldWord, OldExcel, OldShow}
 
 var pictures = []string{PNG, JPEG, TIFF, WebP, BMP, GIF}
@@ -62,12 +63,12 @@ var folders = []struct{ kind, folder string }{{Word, "word/"}, {Excel, "xl/"}, {
 var compound = []string{OldWord, OldExcel, OldShow, Outlook}
 
 // texts are the kinds that are written in text: bytes may suit several of them.
-var texts = []string{Plain, Markdown, HTML, CSV, TSV, JSON, XML, Mail, RTF}
+var texts = []string{Plain, Markdown, HTML, CSV, TSV, JSON, XML, Mail}
 
 // aliases are other names of the same kinds.
 var aliases = map[string]string{
 	"image/jpg": JPEG, "image/pjpeg": JPEG, "image/tif": TIFF, "image/x-tiff": TIFF, "image/x-png": PNG, "image/x-bmp": BMP, "image/x-ms-bmp": BMP,
-	"application/x-pdf": PDF, "text/x-markdown": Markdown, "text/rtf": RTF, "application/x-rtf": RTF, "application/xhtml+xml": HTML,
+	"application/x-pdf": PDF, "text/x-markdown": Markdown, "application/xhtml+xml": HTML,
 	"text/xml": XML, "text/json": JSON, "application/csv": CSV, "text/x-csv": CSV, "text/tsv": TSV, "application/x-ndjson": JSON, "application/ld+json": JSON,
 	"application/vnd.ms-word.document.macroenabled.12":                        Word,
 	"application/vnd.openxmlformats-officedocument.wordprocessingml.template": Word,
@@ -85,7 +86,7 @@ var aliases = map[string]string{
 // extensions are the endings of names.
 var extensions = map[string]string{
 	".pdf": PDF, ".docx": Word, ".docm": Word, ".dotx": Word, ".xlsx": Excel, ".xlsm": Excel, ".xltx": Excel, ".pptx": Slides, ".pptm": Slides, ".ppsx": Slides,
-	".odt": ODT, ".ott": ODT, ".ods": ODS, ".ots": ODS, ".odp": ODP, ".otp": ODP, ".epub": EPUB, ".rtf": RTF, ".txt": Plain, ".text": Plain, ".log": Plain,
+	".odt": ODT, ".ott": ODT, ".ods": ODS, ".ots": ODS, ".odp": ODP, ".otp": ODP, ".epub": EPUB, ".txt": Plain, ".text": Plain, ".log": Plain,
 	".md": Markdown, ".markdown": Markdown, ".html": HTML, ".htm": HTML, ".xhtml": HTML, ".csv": CSV, ".tsv": TSV, ".tab": TSV, ".json": JSON, ".jsonl": JSON,
 	".ndjson": JSON, ".xml": XML, ".eml": Mail, ".msg": Outlook, ".doc": OldWord, ".dot": OldWord, ".xls": OldExcel, ".xlt": OldExcel, ".ppt": OldShow, ".pps": OldShow,
 }
@@ -147,7 +148,7 @@ func Detect(head []byte, declared, name string) string {
 		}
 		return Compound
 	case bytes.HasPrefix(head, []byte(`{\rtf`)):
-		return RTF
+		return "" // it looks like text, and nobody reads it
 	case isPDF(head, hint):
 		return PDF
 	}
@@ -240,7 +241,29 @@ func isText(found *mimetype.MIME, head []byte) bool {
 			return true
 		}
 	}
-	return found.Is(PDF) && !bytes.HasPrefix(head, pdfMark) // a text may speak of it
+	return found.Is(PDF) && !bytes.HasPrefix(head, pdfMark) || legible(head) // a text may speak of a format, or happen to have its mark
+}
+
+// legible reports whether bytes are text that a person can read: UTF-8 without control characters but those of white space. A character cut
+// off at the end is none of its faults.
+func legible(head []byte) bool {
+	for len(head) > 0 {
+		r, n := utf8.DecodeRune(head)
+		if r == utf8.RuneError && n == 1 {
+			return !utf8.FullRune(head)
+		}
+		if unicode.IsControl(r) && !unicode.IsSpace(r) {
+			return false
+		}
+		head = head[n:]
+	}
+	return true
+}
+
+// Looks says what bytes look like that nobody reads, for an error to say it.
+func Looks(head []byte) string {
+	s, _, _ := strings.Cut(mimetype.Detect(head).String(), ";")
+	return s
 }
 
 // asText says which kind of text it is: as declared, else as named, else as its bytes look.
@@ -248,10 +271,10 @@ func asText(found *mimetype.MIME, head []byte, declared, name string) string {
 	if declared == OldExcel {
 		return CSV
 	}
-	if slices.Contains(texts, declared) && declared != RTF {
+	if slices.Contains(texts, declared) {
 		return declared
 	}
-	if t := ByName(name); declared == "" && slices.Contains(texts, t) && t != RTF {
+	if t := ByName(name); declared == "" && slices.Contains(texts, t) {
 		return t
 	}
 	switch {

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -52,9 +54,18 @@ func (Format) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.
 	return out.Document()
 }
 
+var declares = regexp.MustCompile(`(?i)<meta[^>]*charset=["']?\s*([a-z0-9_:-]+)`)
+
 // decoded turns the bytes of a page into UTF-8: as it declares, else as they look.
 func decoded(b []byte) io.Reader {
 	e, name, certain := charset.DetermineEncoding(b[:min(len(b), 1024)], "")
+	if !certain && !utf8.Valid(b) { // what a page says in its head is no certainty, but more than a guess
+		if m := declares.FindSubmatch(b[:min(len(b), 1024)]); m != nil {
+			if said, canonical := charset.Lookup(string(m[1])); said != nil {
+				e, name, certain = said, canonical, true
+			}
+		}
+	}
 	if !certain || name == "utf-8" {
 		return strings.NewReader(text.Decode(b))
 	}

@@ -29,7 +29,7 @@ func TestAPageBecomesBlocks(t *testing.T) {
 		"without a main part":        {`<header>Site</header><article><header><h1>T</h1></header><p>x</article><footer>f</footer>`, "header: Site\nheading1: T\nparagraph: x\nfooter: f\n"},
 		"what is not shown":          {`<script>a</script><style>b</style><p hidden>c</p><p style="display: none">d<p>e<template>f</template><noscript>g</noscript>`, "paragraph: e\n"},
 		"pictures":                   {`<p>x <img alt="A crane"></p><figure><img alt="B"><figcaption>C</figcaption></figure>`, "paragraph: x\nfigure: A crane\nfigure: B\ncaption: C\n"},
-		"spans that claim too much":  {`<table><tr><th colspan=99999 rowspan=99999>a<tr><td>b</table>`, "table 2x1000\n 0: |0 *a (1x1000)\n 1: |0 b\n"},
+		"spans that claim too much":  {`<table><tr><th colspan=99999 rowspan=99999>a<tr><td>b</table>`, "table 2x1001\n 0: |0 *a (2x1000)\n 1: |1000 b\n"},
 		"a page with no word":        {`<p> </p>`, ""},
 		"an encoding that is named":  {"<meta charset=koi8-r><p>\xf0\xd2\xc9\xd7\xc5\xd4", "paragraph: Привет\n"},
 		"an encoding that is not":    {"<p>\xd6l f\xfcr alle", "paragraph: Öl für alle\n"},

@@ -182,4 +182,3 @@ func (p *rows) read(n *xmltree.Node) *sheet.Row {
 	}
 	return out
 }
-

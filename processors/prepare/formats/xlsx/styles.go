@@ -82,6 +82,9 @@ func (f *formatter) format(value string, style int, iso bool) string {
 	return s
 }
 
+// builtin are the formats that Excel shows otherwise than the library does.
+var builtin = map[int]string{14: "m/d/yyyy", 20: "h:mm", 21: "h:mm:ss", 22: "m/d/yyyy h:mm"}
+
 // shown has the library format a number. A format that it cannot read, or breaks on, shows the number as it is.
 func (f *formatter) shown(v float64, id int, code string) (s string) {
 	defer func() {
@@ -99,6 +102,9 @@ func (f *formatter) shown(v float64, id int, code string) (s string) {
 			return general(v)
 		}
 		want := &excelize.Style{NumFmt: id}
+		if code == "" {
+			code = builtin[id]
+		}
 		if code != "" {
 			want = &excelize.Style{CustomNumFmt: &code}
 		}
