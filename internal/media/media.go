@@ -29,6 +29,7 @@ const (
 	ODS      = "application/vnd.oasis.opendocument.spreadsheet"
 	ODP      = "application/vnd.oasis.opendocument.presentation"
 	EPUB     = "application/epub+zip"
+	RTF      = "application/rtf"
 	Plain    = "text/plain"
 	Markdown = "text/markdown"
 	HTML     = "text/html"
@@ -48,7 +49,7 @@ const (
 const Compound = "application/x-ole-storage"
 
 // Types lists what is read.
-var Types = []string{PDF, PNG, JPEG, TIFF, WebP, BMP, GIF, Word, Excel, Slides, ODT, ODS, ODP, EPUB, Plain, Markdown, HTML, CSV, TSV, JSON,
+var Types = []string{PDF, PNG, JPEG, TIFF, WebP, BMP, GIF, Word, Excel, Slides, ODT, ODS, ODP, EPUB, RTF, Plain, Markdown, HTML, CSV, TSV, JSON,
 	XML, Mail, Outlook, OldWord, OldExcel, OldShow}
 
 var pictures = []string{PNG, JPEG, TIFF, WebP, BMP, GIF}
@@ -63,12 +64,12 @@ var folders = []struct{ kind, folder string }{{Word, "word/"}, {Excel, "xl/"}, {
 var compound = []string{OldWord, OldExcel, OldShow, Outlook}
 
 // texts are the kinds that are written in text: bytes may suit several of them.
-var texts = []string{Plain, Markdown, HTML, CSV, TSV, JSON, XML, Mail}
+var texts = []string{Plain, Markdown, HTML, CSV, TSV, JSON, XML, Mail, RTF}
 
 // aliases are other names of the same kinds.
 var aliases = map[string]string{
 	"image/jpg": JPEG, "image/pjpeg": JPEG, "image/tif": TIFF, "image/x-tiff": TIFF, "image/x-png": PNG, "image/x-bmp": BMP, "image/x-ms-bmp": BMP,
-	"application/x-pdf": PDF, "text/x-markdown": Markdown, "application/xhtml+xml": HTML,
+	"application/x-pdf": PDF, "text/x-markdown": Markdown, "application/xhtml+xml": HTML, "text/rtf": RTF, "application/x-rtf": RTF,
 	"text/xml": XML, "text/json": JSON, "application/csv": CSV, "text/x-csv": CSV, "text/tsv": TSV, "application/x-ndjson": JSON, "application/ld+json": JSON,
 	"application/vnd.ms-word.document.macroenabled.12":                        Word,
 	"application/vnd.openxmlformats-officedocument.wordprocessingml.template": Word,
@@ -86,7 +87,7 @@ var aliases = map[string]string{
 // extensions are the endings of names.
 var extensions = map[string]string{
 	".pdf": PDF, ".docx": Word, ".docm": Word, ".dotx": Word, ".xlsx": Excel, ".xlsm": Excel, ".xltx": Excel, ".pptx": Slides, ".pptm": Slides, ".ppsx": Slides,
-	".odt": ODT, ".ott": ODT, ".ods": ODS, ".ots": ODS, ".odp": ODP, ".otp": ODP, ".epub": EPUB, ".txt": Plain, ".text": Plain, ".log": Plain,
+	".odt": ODT, ".ott": ODT, ".ods": ODS, ".ots": ODS, ".odp": ODP, ".otp": ODP, ".epub": EPUB, ".rtf": RTF, ".txt": Plain, ".text": Plain, ".log": Plain,
 	".md": Markdown, ".markdown": Markdown, ".html": HTML, ".htm": HTML, ".xhtml": HTML, ".csv": CSV, ".tsv": TSV, ".tab": TSV, ".json": JSON, ".jsonl": JSON,
 	".ndjson": JSON, ".xml": XML, ".eml": Mail, ".msg": Outlook, ".doc": OldWord, ".dot": OldWord, ".xls": OldExcel, ".xlt": OldExcel, ".ppt": OldShow, ".pps": OldShow,
 }
@@ -148,7 +149,7 @@ func Detect(head []byte, declared, name string) string {
 		}
 		return Compound
 	case bytes.HasPrefix(head, []byte(`{\rtf`)):
-		return "" // it looks like text, and nobody reads it
+		return RTF
 	case isPDF(head, hint):
 		return PDF
 	}
@@ -271,10 +272,10 @@ func asText(found *mimetype.MIME, head []byte, declared, name string) string {
 	if declared == OldExcel {
 		return CSV
 	}
-	if slices.Contains(texts, declared) {
+	if slices.Contains(texts, declared) && declared != RTF {
 		return declared
 	}
-	if t := ByName(name); declared == "" && slices.Contains(texts, t) {
+	if t := ByName(name); declared == "" && slices.Contains(texts, t) && t != RTF {
 		return t
 	}
 	switch {

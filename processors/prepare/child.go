@@ -23,6 +23,7 @@ import (
 	"docstream/processors/prepare/formats/odf"
 	"docstream/processors/prepare/formats/pdf"
 	"docstream/processors/prepare/formats/pptx"
+	"docstream/processors/prepare/formats/rtf"
 	"docstream/processors/prepare/formats/text"
 	"docstream/processors/prepare/formats/xlsx"
 	"docstream/schemas"
@@ -78,6 +79,7 @@ func Register(m *engine.Mux, c Config) {
 		pptx.New(),
 		odf.New(),
 		epub.New(),
+		rtf.New(),
 		mail.NewInternet(r.detect),
 		mail.NewOutlook(r.detect),
 		legacy.New(c.LibreOffice, c.ConvertTime, docx.New(), xlsx.New(), pptx.New()),

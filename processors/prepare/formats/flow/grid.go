@@ -78,6 +78,14 @@ func (g *Grid) At(row, column int, t Text, rows, columns int, header bool) *docu
 	return &g.table.Cells[len(g.table.Cells)-1]
 }
 
+// Widen makes the newest cell that begins at a column reach one place further to the right.
+func (g *Grid) Widen(column int) {
+	if c := g.Last(column); c != nil && c.Column+max(1, c.ColumnSpan) < maxColumns {
+		c.ColumnSpan = max(1, c.ColumnSpan) + 1
+		g.table.Columns = max(g.table.Columns, c.Column+c.ColumnSpan)
+	}
+}
+
 // Reach makes the cell of rows above that begins at a column reach down to a row, as formats say that have a cell in every place.
 func (g *Grid) Reach(row, column int) {
 	if c := g.Last(column); c != nil && row < maxRows {
