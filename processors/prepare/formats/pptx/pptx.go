@@ -5,6 +5,7 @@ package pptx
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -242,7 +243,9 @@ func order(shapes []shape) {
 		s := &shapes[i]
 		if i == 0 || s.title() || !s.placed || s.y >= bottom {
 			row++
-			bottom = s.y + s.h/2
+			if bottom = s.y + s.h/2; s.title() {
+				bottom = math.Inf(-1) // nothing stands beside a title, wherever it lies
+			}
 		}
 		s.place = row
 	}

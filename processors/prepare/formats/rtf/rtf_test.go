@@ -15,7 +15,7 @@ func TestRichTextIsRead(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"paragraphs and looks": {`\pard a {\b bold} \i it\i0\line b\par\pard c\par`, "paragraph: a bold it⏎b {strong \"bold\"} {emphasis \"it\"}\nparagraph: c\n"},
 		"headings":             {`\pard\s1 One\par\pard\s2\outlinelevel1 Two\par\pard x\par`, "heading1: One\nheading2: Two\nparagraph: x\n"},
-		"signs":                {`\pard \'d6l \u21326?\u-10179?\u-8704? \{x\}\emdash {\f1\'cf\'f0}\par`, "paragraph: Öl 华😀 {x}— Пр\n"},
+		"signs":                {`\pard \'d6l \u21326?\u-10179?\u-8704? \{x\}\emdash {\f1\'cf\'f0}\par`, "paragraph: Öl 华😀 {x}—Пр\n"},
 		"lists":                {`\pard{\listtext 1.\tab}a\par\pard\ilvl1{\pntext\'b7\tab}b\par`, "list_item1: 1. a\nlist_item2: • b\n"},
 		"tables": {`\trowd\trhdr\clmgf\cellx1\clmrg\cellx2\clvmgf\cellx3\pard\intbl A\cell\cell B\cell\row\trowd\cellx1\cellx2\clvmrg\cellx3\pard\intbl 1\par 2\cell 3\cell\cell\row\pard x\par`,
 			"table 2x3\n 0: |0 *A (1x2) |2 *B (2x1)\n 1: |0 1⏎2 |1 3\nparagraph: x\n"},
