@@ -67,6 +67,10 @@ const (
 	DocumentEmpty        Code = "DOCUMENT_EMPTY"
 	DocumentTooManyPages Code = "DOCUMENT_TOO_MANY_PAGES"
 	DocumentUnsupported  Code = "DOCUMENT_UNSUPPORTED"
+	DocumentTooLarge     Code = "DOCUMENT_TOO_LARGE"
+	DocumentTooDeep      Code = "DOCUMENT_TOO_DEEP"
+	DocumentEntities     Code = "DOCUMENT_ENTITIES"
+	ConverterMissing     Code = "CONVERTER_MISSING"
 	PagesOutOfRange      Code = "PAGES_OUT_OF_RANGE"
 	SourceMissing        Code = "SOURCE_MISSING"
 	SourceChanged        Code = "SOURCE_CHANGED"
@@ -118,6 +122,10 @@ var Codes = map[Code]Info{
 	DocumentEmpty:        {http.StatusUnprocessableEntity, false, "The document has no pages."},
 	DocumentTooManyPages: {http.StatusUnprocessableEntity, false, "The document has more pages than the limit."},
 	DocumentUnsupported:  {http.StatusUnprocessableEntity, false, "The document is of a kind Docstream does not read."},
+	DocumentTooLarge:     {http.StatusUnprocessableEntity, false, "The document unpacks to more than the limit."},
+	DocumentTooDeep:      {http.StatusUnprocessableEntity, false, "The document is nested deeper than the limit."},
+	DocumentEntities:     {http.StatusUnprocessableEntity, false, "The document declares entities of its own, which are not expanded."},
+	ConverterMissing:     {http.StatusUnprocessableEntity, false, "This deployment has no LibreOffice to convert documents of old Office formats with."},
 	PagesOutOfRange:      {http.StatusUnprocessableEntity, false, "The selection names no page of the document."},
 	SourceMissing:        {http.StatusUnprocessableEntity, false, "The source object is gone."},
 	SourceChanged:        {http.StatusUnprocessableEntity, false, "The source object is not the one that was submitted."},

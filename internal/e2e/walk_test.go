@@ -126,6 +126,7 @@ func everySample(t *testing.T, in func(*testing.T) *platform) {
 		pages  int     // pages, and
 		truth  string  // text, and
 		f1     float64 // how near it must come
+		cells  string  // Markdown with tables that have to come out the same
 		has    []string
 	}{
 		{name: "latin-languages.tif", pages: 1, truth: expected("latin-languages.txt"), f1: 0.85},
@@ -138,11 +139,11 @@ func everySample(t *testing.T, in func(*testing.T) *platform) {
 		{name: "retail-receipt.pdf", pages: 1, truth: expected("retail-receipt.md"), f1: 0.85},
 		{name: "repair-estimate-3p.pdf", pages: 3},
 		{name: "background-checks-table.pdf", pages: 1, has: []string{"Alabama", "Wyoming"}},
-		{name: "word-tables.docx", refuse: "UNSUPPORTED_MEDIA_TYPE"},
-		{name: "cell-formats.xlsx", refuse: "UNSUPPORTED_MEDIA_TYPE"},
-		{name: "slides.pptx", refuse: "UNSUPPORTED_MEDIA_TYPE"},
-		{name: "rich-tables.html", refuse: "UNSUPPORTED_MEDIA_TYPE"},
-		{name: "poems.epub", refuse: "UNSUPPORTED_MEDIA_TYPE"},
+		{name: "word-tables.docx", pages: 1, cells: expected("word-tables.md"), has: []string{"Test with tables", "Merged Cell 1.1 1.2"}},
+		{name: "cell-formats.xlsx", pages: 1, has: []string{"1,599.99", "2.50%"}},
+		{name: "slides.pptx", pages: 4, has: []string{"This is the first content slide"}},
+		{name: "rich-tables.html", pages: 1, cells: expected("rich-tables.md"), has: []string{"White-headed duck"}},
+		{name: "poems.epub", pages: 5, truth: expected("poems.md"), f1: 0.96, has: []string{"The Grave of the Slave"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := in(t)
@@ -165,6 +166,15 @@ func everySample(t *testing.T, in func(*testing.T) *platform) {
 			if c.truth != "" {
 				if f1 := wordF1(text, c.truth); f1 < c.f1 {
 					t.Errorf("word F1 %.4f, want at least %.2f", f1, c.f1)
+				}
+			}
+			if c.cells != "" {
+				markdown := p.result(j.JobID, "markdown")
+				if f1 := cellF1(markdown, c.cells); f1 < 0.99 {
+					t.Errorf("cell F1 %.4f", f1)
+				}
+				if f1 := wordF1(markdown, c.cells); f1 < 0.9 {
+					t.Errorf("word F1 %.4f", f1)
 				}
 			}
 			for _, w := range c.has {

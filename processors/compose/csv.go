@@ -7,7 +7,8 @@ import (
 	"docstream/schemas/document"
 )
 
-// csvRenderer writes every table, an empty line between two of them. A cell that spans several places stands in the first.
+// csvRenderer writes every table, an empty line between two of them. A cell that spans several places stands in each of
+// them, so that every row can be read by itself.
 type csvRenderer struct {
 	w   *bufio.Writer
 	csv *csv.Writer
@@ -23,11 +24,11 @@ func (r *csvRenderer) page(p *document.Page) {
 		if b.Table == nil {
 			continue
 		}
-		rows := grid(b.Table)
+		rows := grid(b.Table, true)
 		if len(rows) == 0 {
 			continue
 		}
-		if r.any {
+		if r.any && !b.Table.Continues {
 			_ = r.w.WriteByte('\n')
 		}
 		r.any = true

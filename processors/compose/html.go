@@ -55,11 +55,11 @@ func (r *htmlRenderer) lists(depth int, tag string) {
 }
 
 func (r *htmlRenderer) block(b document.Block) {
-	text := html.EscapeString(oneLine(b.Text))
 	if b.Kind == document.ListItem {
-		r.item(oneLine(b.Text), min(max(b.Level, 1), 8))
+		r.item(b, min(max(b.Level, 1), 8))
 		return
 	}
+	text := tagged(b.Text, b.Spans)
 	r.lists(0, "")
 	switch b.Kind {
 	case document.Heading:
@@ -75,6 +75,11 @@ func (r *htmlRenderer) block(b document.Block) {
 		r.printf("<footer>%s</footer>\n", text)
 	case document.Code, document.Equation:
 		r.printf("<pre>%s</pre>\n", html.EscapeString(b.Text))
+	case document.Note:
+		if b.Label != "" {
+			text = "[" + html.EscapeString(b.Label) + "] " + text
+		}
+		r.printf("<aside>%s</aside>\n", text)
 	case document.Figure:
 		r.printf("<figure>%s</figure>\n", text)
 	default:
@@ -84,19 +89,19 @@ func (r *htmlRenderer) block(b document.Block) {
 	}
 }
 
-func (r *htmlRenderer) item(text string, level int) {
-	_, rest := item(text)
-	if m := number.FindStringSubmatch(text); m != nil {
+func (r *htmlRenderer) item(b document.Block, level int) {
+	_, text, spans := listed(b)
+	if m := number.FindStringSubmatch(oneLine(b.Text)); m != nil {
 		r.lists(level, "ol")
-		r.printf("<li value=\"%s\">%s", m[1], html.EscapeString(rest))
+		r.printf("<li value=\"%s\">%s", m[1], tagged(text, spans))
 		return
 	}
 	r.lists(level, "ul")
-	r.printf("<li>%s", html.EscapeString(rest))
+	r.printf("<li>%s", tagged(text, spans))
 }
 
 func (r *htmlRenderer) table(t *document.Table) {
-	rows := grid(t)
+	rows := grid(t, false)
 	covered := spanned(t, rows)
 	r.printf("<table>\n")
 	for y, row := range rows {
@@ -126,7 +131,7 @@ func (r *htmlRenderer) cell(c *document.Cell) {
 	if c.ColumnSpan > 1 {
 		r.printf(" colspan=\"%d\"", c.ColumnSpan)
 	}
-	r.printf(">%s</%s>", html.EscapeString(oneLine(c.Text)), tag)
+	r.printf(">%s</%s>", tagged(c.Text, c.Spans), tag)
 }
 
 // spanned returns the places that a cell elsewhere reaches over; they have no cell of their own.

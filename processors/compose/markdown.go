@@ -51,15 +51,19 @@ func (r *markdownRenderer) separate(kind string) {
 }
 
 func (r *markdownRenderer) block(b document.Block) {
+	if b.Kind == document.TableKind && b.Table.Continues && r.last == document.TableKind {
+		r.rows(grid(b.Table, true), false)
+		return
+	}
 	r.separate(b.Kind)
 	switch b.Kind {
 	case document.Heading:
-		_, _ = fmt.Fprintf(r.w, "%s %s\n", strings.Repeat("#", min(max(b.Level, 1), 6)), inline(oneLine(b.Text)))
+		_, _ = fmt.Fprintf(r.w, "%s %s\n", strings.Repeat("#", min(max(b.Level, 1), 6)), marked(b.Text, b.Spans, " "))
 	case document.ListItem:
-		marker, text := item(oneLine(b.Text))
-		_, _ = fmt.Fprintf(r.w, "%s%s %s\n", strings.Repeat("    ", min(max(b.Level, 1), 8)-1), marker, inline(text))
+		marker, text, spans := listed(b)
+		_, _ = fmt.Fprintf(r.w, "%s%s %s\n", strings.Repeat("    ", min(max(b.Level, 1), 8)-1), marker, marked(text, spans, " "))
 	case document.TableKind:
-		r.table(b.Table)
+		r.rows(grid(b.Table, true), true)
 	case document.Code:
 		fence := "```"
 		for strings.Contains(b.Text, fence) {
@@ -70,28 +74,34 @@ func (r *markdownRenderer) block(b document.Block) {
 		_, _ = fmt.Fprintf(r.w, "$$\n%s\n$$\n", strings.TrimSpace(b.Text))
 	case document.Caption:
 		_, _ = fmt.Fprintf(r.w, "*%s*\n", inline(oneLine(b.Text)))
+	case document.Note:
+		if b.Label != "" {
+			_, _ = fmt.Fprintf(r.w, "[^%s]: %s\n", label(b.Label), marked(b.Text, b.Spans, " "))
+			return
+		}
+		fallthrough
 	default:
-		_, _ = fmt.Fprintf(r.w, "%s\n", start(inline(oneLine(b.Text))))
+		lines := strings.Split(marked(b.Text, b.Spans, "\n"), "\n")
+		for i, l := range lines {
+			lines[i] = start(l)
+		}
+		_, _ = fmt.Fprintf(r.w, "%s\n", strings.Join(lines, "  \n"))
 	}
 }
 
-// table writes a table with its first row as the head, which Markdown demands.
-func (r *markdownRenderer) table(t *document.Table) {
-	rows := grid(t)
-	if len(rows) == 0 {
-		return
-	}
+// rows writes a table with its first row as the head, which Markdown demands; rows that go on where a table ended have none.
+func (r *markdownRenderer) rows(rows [][]*document.Cell, head bool) {
 	for i, row := range rows {
 		_ = r.w.WriteByte('|')
 		for _, c := range row {
 			text := ""
 			if c != nil {
-				text = strings.ReplaceAll(inline(oneLine(c.Text)), "|", `\|`)
+				text = strings.ReplaceAll(marked(c.Text, c.Spans, " "), "|", `\|`)
 			}
 			_, _ = r.w.WriteString(" " + text + " |")
 		}
 		_ = r.w.WriteByte('\n')
-		if i == 0 {
+		if i == 0 && head {
 			_, _ = r.w.WriteString("|" + strings.Repeat(" --- |", len(row)) + "\n")
 		}
 	}

@@ -22,12 +22,14 @@ func (r *textRenderer) page(p *document.Page) {
 		if !shown(b) {
 			continue
 		}
-		if r.any && !(b.Kind == document.ListItem && r.last == document.ListItem && i > 0) {
+		goesOn := b.Kind == document.ListItem && r.last == document.ListItem && i > 0 ||
+			b.Table != nil && b.Table.Continues && r.last == document.TableKind
+		if r.any && !goesOn {
 			_ = r.w.WriteByte('\n')
 		}
 		r.any, r.last = true, b.Kind
 		if b.Table != nil {
-			for _, row := range grid(b.Table) {
+			for _, row := range grid(b.Table, false) {
 				cells := make([]string, len(row))
 				for j, c := range row {
 					if c != nil {
@@ -37,6 +39,9 @@ func (r *textRenderer) page(p *document.Page) {
 				_, _ = r.w.WriteString(strings.TrimRight(strings.Join(cells, "\t"), "\t") + "\n")
 			}
 			continue
+		}
+		if b.Label != "" {
+			_, _ = r.w.WriteString("[" + b.Label + "] ")
 		}
 		_, _ = r.w.WriteString(strings.TrimRight(b.Text, " \n") + "\n")
 	}
@@ -61,12 +66,25 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 // most bounds the places of a table that are drawn: a result that claims more is drawn as far as its cells reach.
 const most = 1 << 20
 
-// grid lays the cells of a table out in rows and columns; places without a cell are nil. Cells outside the table are left out.
-func grid(t *document.Table) [][]*document.Cell {
+// mostRepeated bounds the bytes that the cells of one table may take by standing in all the places they span.
+const mostRepeated = 1 << 20
+
+// grid lays the cells of a table out in rows and columns; places without a cell are nil. Cells outside the table are left out. Where
+// repeat is set, a cell stands in every place it spans, unless the table would grow out of proportion.
+func grid(t *document.Table, repeat bool) [][]*document.Cell {
 	rows, columns := 0, 0
 	for _, c := range t.Cells {
 		if c.Row >= 0 && c.Column >= 0 && c.Row < t.Rows && c.Column < t.Columns {
-			rows, columns = max(rows, c.Row+1), max(columns, c.Column+1)
+			rows = max(rows, min(c.Row+max(1, c.RowSpan), t.Rows, c.Row+most))
+			columns = max(columns, min(c.Column+max(1, c.ColumnSpan), t.Columns, c.Column+most))
+		}
+	}
+	if rows > 0 && columns > most/rows { // as far as the cells themselves reach, then
+		rows, columns = 0, 0
+		for _, c := range t.Cells {
+			if c.Row >= 0 && c.Column >= 0 && c.Row < t.Rows && c.Column < t.Columns {
+				rows, columns = max(rows, c.Row+1), max(columns, c.Column+1)
+			}
 		}
 	}
 	if rows == 0 || columns > most/rows {
@@ -81,5 +99,30 @@ func grid(t *document.Table) [][]*document.Cell {
 			out[c.Row][c.Column] = &t.Cells[i]
 		}
 	}
+	if repeat {
+		spread(t, out)
+	}
 	return out
+}
+
+// spread puts cells into the places they span and no other cell has.
+func spread(t *document.Table, rows [][]*document.Cell) {
+	left := mostRepeated
+	for i := range t.Cells {
+		c := &t.Cells[i]
+		if c.RowSpan <= 1 && c.ColumnSpan <= 1 || c.Row < 0 || c.Column < 0 || c.Row >= len(rows) || c.Column >= len(rows[0]) {
+			continue
+		}
+		high, wide := min(max(1, c.RowSpan), len(rows)-c.Row), min(max(1, c.ColumnSpan), len(rows[0])-c.Column)
+		if left -= high * wide * (len(c.Text) + 1); left < 0 {
+			return
+		}
+		for y := c.Row; y < c.Row+high; y++ {
+			for x := c.Column; x < c.Column+wide; x++ {
+				if rows[y][x] == nil {
+					rows[y][x] = c
+				}
+			}
+		}
+	}
 }

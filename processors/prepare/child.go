@@ -12,9 +12,20 @@ import (
 	"docstream/internal/engine"
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
+	"docstream/processors/prepare/formats/csv"
+	"docstream/processors/prepare/formats/docx"
+	"docstream/processors/prepare/formats/epub"
+	"docstream/processors/prepare/formats/html"
 	"docstream/processors/prepare/formats/images"
+	"docstream/processors/prepare/formats/legacy"
+	"docstream/processors/prepare/formats/mail"
+	"docstream/processors/prepare/formats/markdown"
+	"docstream/processors/prepare/formats/odf"
 	"docstream/processors/prepare/formats/pdf"
+	"docstream/processors/prepare/formats/pptx"
+	"docstream/processors/prepare/formats/rtf"
 	"docstream/processors/prepare/formats/text"
+	"docstream/processors/prepare/formats/xlsx"
 	"docstream/schemas"
 	"docstream/schemas/document"
 )
@@ -29,6 +40,7 @@ const (
 type openRequest struct {
 	Path      string
 	MediaType string // as submitted; the bytes have the last word
+	Name      string // the client's file name: it may tell kinds of text apart
 	Limits    formats.Limits
 }
 
@@ -53,11 +65,25 @@ type pageResult struct {
 
 // Register adds the handlers of the stage to a child.
 func Register(m *engine.Mux, c Config) {
-	r := &reader{formats: []formats.Format{
+	r := &reader{}
+	r.formats = []formats.Format{
 		pdf.New(c.CompileDir),
 		images.New(),
 		text.New(),
-	}}
+		text.NewStructured(),
+		markdown.New(),
+		html.New(),
+		csv.New(),
+		docx.New(),
+		xlsx.New(),
+		pptx.New(),
+		odf.New(),
+		epub.New(),
+		rtf.New(),
+		mail.NewInternet(r.detect),
+		mail.NewOutlook(r.detect),
+		legacy.New(c.LibreOffice, c.ConvertTime, docx.New(), xlsx.New(), pptx.New()),
+	}
 	engine.Handle(m, methodOpen, r.open)
 	engine.Handle(m, methodPage, r.page)
 }
@@ -82,7 +108,12 @@ func (r *reader) open(_ context.Context, q openRequest) (openResult, error) {
 		return openResult{}, fault.World(schemas.ServiceUnavailable, "The source is not on this machine.").Because(err)
 	}
 	r.file = f
-	if err := r.detect(q); err != nil {
+	info, err := f.Stat()
+	if err != nil {
+		r.close()
+		return openResult{}, fault.World(schemas.ServiceUnavailable, "The source is not on this machine.").Because(err)
+	}
+	if r.media, r.doc, err = r.find(f, info.Size(), q.MediaType, q.Name, q.Limits); err != nil {
 		r.close()
 		return openResult{}, err
 	}
@@ -90,23 +121,28 @@ func (r *reader) open(_ context.Context, q openRequest) (openResult, error) {
 	return openResult{r.media, r.doc.Pages()}, nil
 }
 
-func (r *reader) detect(q openRequest) error {
-	info, err := r.file.Stat()
+// find opens a file as what it is.
+func (r *reader) find(file *os.File, size int64, declared, name string, l formats.Limits) (string, formats.Document, error) {
+	media, err := mediaType(file, size, declared, name, l)
 	if err != nil {
-		return fault.World(schemas.ServiceUnavailable, "The source is not on this machine.").Because(err)
-	}
-	media, err := mediaType(r.file, info.Size(), q.MediaType)
-	if err != nil {
-		return err
+		return "", nil, err
 	}
 	for _, f := range r.formats {
 		if f.Claims(media) {
-			r.media = media
-			r.doc, err = f.Open(r.file, info.Size(), media, q.Limits)
-			return err
+			d, err := f.Open(file, size, media, l)
+			if err != nil {
+				return "", nil, err
+			}
+			return media, d, nil
 		}
 	}
-	return fault.Document(schemas.DocumentUnsupported, "Docstream does not read documents of the type %s.", media)
+	return "", nil, fault.Document(schemas.DocumentUnsupported, "Docstream does not read documents of the type %s.", media)
+}
+
+// detect opens what is attached to a message.
+func (r *reader) detect(file *os.File, size int64, declared, name string, l formats.Limits) (formats.Document, error) {
+	_, d, err := r.find(file, size, declared, name, l)
+	return d, err
 }
 
 func (r *reader) close() {
@@ -161,6 +197,10 @@ func count(p *document.Page) (lines, words int) {
 		lines += len(b.Lines)
 		for _, l := range b.Lines {
 			words += len(strings.Fields(l.Text))
+		}
+		if len(b.Lines) == 0 && b.Text != "" { // a text without places has no lines of its own
+			lines += 1 + strings.Count(b.Text, "\n")
+			words += len(strings.Fields(b.Text))
 		}
 		if b.Table != nil {
 			lines += b.Table.Rows

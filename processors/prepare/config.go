@@ -3,6 +3,7 @@ package prepare
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"docstream/processors/prepare/formats"
 	"docstream/schemas"
@@ -18,6 +19,15 @@ type Config struct {
 	MaxSide   int   `koanf:"max_side"`   // pixels a side of a picture that is read at all
 	MaxPixels int64 `koanf:"max_pixels"` // of such a picture
 	MaxText   int64 `koanf:"max_text"`   // bytes of a plain text
+
+	MaxUnpacked    int64 `koanf:"max_unpacked"`    // bytes that the parts of a packed document (Office, e-book) may unpack to
+	MaxParts       int   `koanf:"max_parts"`       // files in such a document
+	MaxDepth       int   `koanf:"max_depth"`       // elements within elements
+	MaxAttachments int   `koanf:"max_attachments"` // of a message that are read as pages; the others are named
+	MaxLetters     int   `koanf:"max_letters"`     // messages within messages that are read
+
+	LibreOffice string        `koanf:"libreoffice"`  // program that converts old Office formats; looked for in the path where it is no path
+	ConvertTime time.Duration `koanf:"convert_time"` // that it may take
 
 	DPI         int    `koanf:"dpi"`          // of rendered pages
 	ImageSide   int    `koanf:"image_side"`   // pixels a side of a page image; larger ones are made smaller
@@ -41,6 +51,16 @@ func DefaultConfig() Config {
 		MaxSide:     10_000,
 		MaxPixels:   64_000_000,
 		MaxText:     8 << 20,
+
+		MaxUnpacked:    512 << 20,
+		MaxParts:       20_000,
+		MaxDepth:       256,
+		MaxAttachments: 100,
+		MaxLetters:     3,
+
+		LibreOffice: "soffice",
+		ConvertTime: 90 * time.Second,
+
 		DPI:         150,
 		ImageSide:   4096,
 		OCRClass:    "gpu",
@@ -63,6 +83,12 @@ func (c Config) Validate() error {
 	check(c.MaxSide > 0, "max_side must be positive, is %d", c.MaxSide)
 	check(c.MaxPixels > 0, "max_pixels must be positive, is %d", c.MaxPixels)
 	check(c.MaxText > 0, "max_text must be positive, is %d", c.MaxText)
+	check(c.MaxUnpacked > 0, "max_unpacked must be positive, is %d", c.MaxUnpacked)
+	check(c.MaxParts > 0, "max_parts must be positive, is %d", c.MaxParts)
+	check(c.MaxDepth >= 16 && c.MaxDepth <= 10_000, "max_depth must be 16 to 10000, is %d", c.MaxDepth)
+	check(c.MaxAttachments >= 0, "max_attachments must not be negative, is %d", c.MaxAttachments)
+	check(c.MaxLetters >= 0, "max_letters must not be negative, is %d", c.MaxLetters)
+	check(c.ConvertTime > 0, "convert_time must be positive, is %s", c.ConvertTime)
 	check(c.DPI >= 36 && c.DPI <= 600, "dpi must be 36 to 600, is %d", c.DPI)
 	check(c.ImageSide >= 256 && c.ImageSide <= c.MaxSide, "image_side must be 256 to max_side (%d), is %d", c.MaxSide, c.ImageSide)
 	check(c.OCRClass == "cpu" || c.OCRClass == "gpu", "ocr_class must be cpu or gpu, is %q", c.OCRClass)
@@ -75,7 +101,8 @@ func (c Config) Validate() error {
 }
 
 func (c Config) limits() formats.Limits {
-	return formats.Limits{Pages: c.MaxPages, Side: c.MaxSide, Pixels: c.MaxPixels, Text: c.MaxText}
+	return formats.Limits{Pages: c.MaxPages, Side: c.MaxSide, Pixels: c.MaxPixels, Text: c.MaxText, Unpacked: c.MaxUnpacked, Parts: c.MaxParts,
+		Depth: c.MaxDepth, Attachments: c.MaxAttachments, Letters: c.MaxLetters}
 }
 
 func (c Config) want(o schemas.Options) formats.Want {

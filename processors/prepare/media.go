@@ -1,85 +1,99 @@
 package prepare
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/gabriel-vasile/mimetype"
+	"github.com/richardlehane/mscfb"
 
 	"docstream/internal/fault"
+	"docstream/internal/media"
 	"docstream/processors/prepare/formats"
-	"docstream/processors/prepare/formats/pdf"
-	"docstream/processors/prepare/formats/text"
+	"docstream/processors/prepare/formats/pack"
 	"docstream/schemas"
 )
 
 const headBytes = 4096 // looked at to find a type
 
-var (
-	pdfMark   = []byte("%PDF-") // within the first kilobyte: some printers write a line before it
-	oleMark   = []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
-	encrypted = utf16le("EncryptedPackage")
-)
-
-// mediaType finds what a document is. The bytes have the last word; the declared type only tells kinds of text apart.
-func mediaType(f *os.File, size int64, declared string) (string, error) {
-	declared = bare(declared)
+// mediaType finds what a document is. The bytes have the last word; the declared type and the name only tell kinds apart that the bytes
+// allow.
+func mediaType(f *os.File, size int64, declared, name string, l formats.Limits) (string, error) {
 	head := make([]byte, min(size, headBytes))
 	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return "", fault.World(schemas.ServiceUnavailable, "The source is not on this machine.").Because(err)
 	}
-	switch {
-	case size == 0:
+	if size == 0 {
 		return "", fault.Document(schemas.DocumentEmpty, "%s", schemas.Codes[schemas.DocumentEmpty].Meaning)
-	case bytes.HasPrefix(head, pdfMark), declared == pdf.MediaType && bytes.Contains(head[:min(len(head), 1024)], pdfMark):
-		return pdf.MediaType, nil
-	case bytes.HasPrefix(head, oleMark) && contains(f, size, encrypted):
-		return "", fault.Document(schemas.DocumentEncrypted, "%s", schemas.Codes[schemas.DocumentEncrypted].Meaning)
 	}
-	found := mimetype.Detect(head)
-	plain := found.Is(pdf.MediaType) // the mark further in: a text may speak of it
-	for m := found; m != nil; m = m.Parent() {
-		plain = plain || m.Is(text.Plain)
-	}
+	found := media.Detect(head, declared, name)
 	switch {
-	// A text may have another format's mark where that format has it. Zeros are in texts of UTF-16 only, whose own mark is known.
-	case (plain || bytes.IndexByte(head, 0) < 0) && (declared == text.Plain || declared == text.Markdown):
-		return declared, nil
-	case !plain && found.Is("application/octet-stream") && declared == pdf.MediaType:
-		return "", formats.Corrupt(errors.New("no PDF header"))
+	case media.Packed(found):
+		return packedType(f, size, found, l)
+	case media.IsCompound(found):
+		return compoundType(f)
+	case found != "":
+		return found, nil
 	}
-	return bare(found.String()), nil
+	sniffed := mimetype.Detect(head)
+	if hint := media.Canonical(declared); sniffed.Is("application/octet-stream") && (hint == media.PDF || media.Packed(hint) || media.IsCompound(hint)) {
+		return "", formats.Corrupt(errors.New("the bytes are nothing like the declared type"))
+	}
+	return "", fault.Document(schemas.DocumentUnsupported, "Docstream does not read documents of the type %s.", sniffed)
 }
 
-// bare drops the parameters of a media type.
-func bare(s string) string {
-	s, _, _ = strings.Cut(s, ";")
-	return strings.ToLower(strings.TrimSpace(s))
-}
-
-// contains looks for a mark in the first 64 MiB of a file.
-func contains(f *os.File, size int64, mark []byte) bool {
-	const most, step = 64 << 20, 64 << 10
-	buf := make([]byte, step+len(mark))
-	for at := int64(0); at < min(size, most); at += step {
-		n, err := f.ReadAt(buf, at)
-		if bytes.Contains(buf[:n], mark) {
-			return true
-		}
+// packedType looks into a zip container, whose first names need not say what it is.
+func packedType(f *os.File, size int64, likely string, l formats.Limits) (string, error) {
+	a, err := pack.Open(f, size, l)
+	if err != nil {
+		return "", err
+	}
+	said := ""
+	if a.Has("mimetype") {
+		b, err := a.Read("mimetype", 256)
 		if err != nil {
-			return false
+			return "", err
 		}
+		said = string(b)
 	}
-	return false
+	if t := media.InZip(a.Names(), said); t != "" {
+		return t, nil
+	}
+	return "", formats.Corrupt(errors.New("a container of another kind than " + likely))
 }
 
-func utf16le(s string) []byte {
-	out := make([]byte, 0, 2*len(s))
-	for i := range len(s) {
-		out = append(out, s[i], 0)
+// compoundType looks at the directory of a compound file.
+func compoundType(f *os.File) (kind string, err error) {
+	streams, err := streams(f)
+	if err != nil {
+		return "", formats.Corrupt(err)
 	}
-	return out
+	kind, encrypted := media.InCompound(streams)
+	switch {
+	case encrypted:
+		return "", formats.Encrypted()
+	case kind == "":
+		return "", formats.Unsupported("a compound file of an unknown kind")
+	}
+	return kind, nil
+}
+
+// streams lists the root of a compound file. The library trusts what it reads: damage that makes it panic is damage.
+func streams(f *os.File) (names []string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errors.New("the directory is damaged")
+		}
+	}()
+	d, err := mscfb.New(f)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range d.File {
+		if len(e.Path) == 0 && len(names) < 10_000 {
+			names = append(names, e.Name)
+		}
+	}
+	return names, nil
 }

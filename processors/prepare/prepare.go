@@ -19,7 +19,7 @@ import (
 )
 
 // Version changes whenever this stage may give another result for the same bytes and options.
-const Version = "prepare/1"
+const Version = "prepare/2"
 
 // stageName is how the stage is called in events and costs.
 const stageName = "prepare"
@@ -83,7 +83,7 @@ func (s *Stage) Work(ctx context.Context, e *schemas.DocumentSubmitted, d schema
 	defer slot.Release()
 
 	w := &work{Stage: s, event: e, delivery: d, slot: slot,
-		document: openRequest{Path: file.Path, MediaType: e.Source.MediaType, Limits: s.config.limits()}}
+		document: openRequest{Path: file.Path, MediaType: e.Source.MediaType, Name: e.Source.Filename, Limits: s.config.limits()}}
 	usage, err := slot.Call(ctx, methodOpen, w.document, &w.opened)
 	if err != nil {
 		return nil, err

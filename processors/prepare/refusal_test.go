@@ -49,6 +49,8 @@ func TestADocumentIsRefusedWithItsCode(t *testing.T) {
 		"a broken PDF":               {pdfType, []byte("%PDF-1.4 nothing"), nil, schemas.DocumentCorrupt},
 		"a program":                  {"application/octet-stream", []byte("\x7fELF\x02\x01\x01\x00"), nil, schemas.DocumentUnsupported},
 		"an archive":                 {"application/zip", []byte("PK\x03\x04\x14\x00\x00\x00"), nil, schemas.DocumentUnsupported},
+		"an old document":            {"application/msword", []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 nothing"), nil, schemas.DocumentCorrupt},
+		"a HEIC picture":             {"image/heic", []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"), nil, schemas.DocumentUnsupported},
 		"an archive said to be text": {"text/plain", []byte("PK\x03\x04\x14\x00\x00\x00"), nil, schemas.DocumentUnsupported},
 		"a bomb":                     {"image/png", claim(good, 60_000, 60_000), nil, schemas.PageTooLarge},
 		"too long a side":            {"image/png", claim(good, 10_001, 1), nil, schemas.PageTooLarge},

@@ -10,6 +10,7 @@ import (
 
 	"docstream/internal/engine"
 	"docstream/internal/fault"
+	"docstream/internal/media"
 	"docstream/schemas"
 )
 
@@ -57,6 +58,12 @@ func TestSamplesAreReadAsWhatTheyAre(t *testing.T) {
 		"chinese-poster.jpg":          {"image/jpeg", "opened 1 1 image/jpeg; image 1"},
 		"chinese-two-lines.jpg":       {"image/jpeg", "opened 1 1 image/jpeg; image 1"},
 		"expected/poems.md":           {"text/markdown", "opened 1 1 text/markdown; text 1"},
+		"word-tables.docx":            {media.Word, "opened 1 1 " + media.Word + "; text 1"},
+		"numbered-lists.docx":         {media.Word, "opened 3 1-3 " + media.Word + "; " + pages("text", 1, 3)},
+		"cell-formats.xlsx":           {media.Excel, "opened 1 1 " + media.Excel + "; text 1"},
+		"slides.pptx":                 {media.Slides, "opened 4 1-4 " + media.Slides + "; " + pages("text", 1, 4)},
+		"poems.epub":                  {media.EPUB, "opened 5 1-5 " + media.EPUB + "; " + pages("text", 1, 5)},
+		"rich-tables.html":            {media.HTML, "opened 1 1 text/html; text 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, p, nil)
@@ -78,8 +85,8 @@ func TestBadSamplesEndWell(t *testing.T) {
 		"broken-issue-101.pdf":   {pdfType, schemas.DocumentCorrupt},
 		"broken-37.pdf":          {pdfType, ""},
 		"password-r4.pdf":        {pdfType, schemas.DocumentEncrypted},
-		"fuzzed.docx":            {"application/vnd.openxmlformats-officedocument.wordprocessingml.document", schemas.DocumentUnsupported},
-		"fuzzed.xlsx":            {"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", schemas.DocumentUnsupported},
+		"fuzzed.docx":            {"application/vnd.openxmlformats-officedocument.wordprocessingml.document", schemas.DocumentCorrupt},
+		"fuzzed.xlsx":            {"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", schemas.DocumentCorrupt},
 		"password.docx":          {"application/vnd.openxmlformats-officedocument.wordprocessingml.document", schemas.DocumentEncrypted},
 		"crash.tif":              {"image/tiff", schemas.DocumentUnsupported},
 		"row-overflow.bmp":       {"image/bmp", schemas.DocumentUnsupported},

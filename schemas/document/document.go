@@ -6,7 +6,11 @@
 // one pixel for images that do not. Confidences are rounded to three places, coordinates to one.
 package document
 
-import "math"
+import (
+	"math"
+	"strings"
+	"unicode"
+)
 
 // Formats of the JSON objects.
 const (
@@ -18,6 +22,8 @@ const (
 type Page struct {
 	Format     string  `json:"format,omitempty"` // PageFormat; empty inside a Document
 	Number     int     `json:"number"`           // from 1
+	Title      string  `json:"title,omitempty"`  // of a part that has a name: a sheet, a slide, a chapter, an attachment
+	Hidden     bool    `json:"hidden,omitempty"` // the part is hidden in its document: a hidden sheet or slide
 	Width      float64 `json:"width"`            // in Unit
 	Height     float64 `json:"height"`
 	Unit       string  `json:"unit"`               // always pt
@@ -40,6 +46,7 @@ const (
 	Equation  = "equation"
 	Reference = "reference"
 	Code      = "code"
+	Note      = "note" // a footnote or endnote, which Label names; without one, the notes of a speaker
 )
 
 // Block is one region of a page.
@@ -48,9 +55,45 @@ type Block struct {
 	Level      int     `json:"level,omitempty"` // of a heading or list item, from 1
 	Box        Box     `json:"box"`
 	Confidence float64 `json:"confidence"`
-	Text       string  `json:"text,omitempty"` // lines joined; empty for a table
+	Text       string  `json:"text,omitempty"`  // lines joined; a line break is one of the document's own; empty for a table
+	Label      string  `json:"label,omitempty"` // of a note, as its references name it
+	Spans      []Span  `json:"spans,omitempty"` // what is said of parts of Text, by start
 	Lines      []Line  `json:"lines,omitempty"`
 	Table      *Table  `json:"table,omitempty"`
+}
+
+// Kinds of spans.
+const (
+	Link     = "link"     // Target is the address
+	NoteRef  = "note_ref" // Target is the label of a note
+	Strong   = "strong"
+	Emphasis = "emphasis"
+	CodeSpan = "code"
+)
+
+// Span says what a part of a text is. Spans of one kind do not overlap.
+type Span struct {
+	Start  int    `json:"start"` // characters (code points) into the text
+	End    int    `json:"end"`   // of the first character behind it
+	Kind   string `json:"kind"`
+	Target string `json:"target,omitempty"`
+}
+
+// Linkable reports whether an address may stand in a link: one of a scheme that opens nothing but a page, a letter or a call, or one
+// relative to the document.
+func Linkable(target string) bool {
+	if target == "" || strings.ContainsFunc(target, unicode.IsControl) || strings.HasPrefix(strings.TrimSpace(target), "//") {
+		return false
+	}
+	scheme, _, ok := strings.Cut(target, ":")
+	if !ok || strings.ContainsAny(scheme, "/?#") {
+		return true
+	}
+	switch strings.ToLower(strings.TrimSpace(scheme)) {
+	case "http", "https", "mailto", "ftp", "tel":
+		return true
+	}
+	return false
 }
 
 // Line is one line of text.
@@ -71,9 +114,10 @@ type Word struct {
 
 // Table is a grid of cells; a spanned place has no cell of its own.
 type Table struct {
-	Rows    int    `json:"rows"`
-	Columns int    `json:"columns"`
-	Cells   []Cell `json:"cells"`
+	Rows      int    `json:"rows"`
+	Columns   int    `json:"columns"`
+	Continues bool   `json:"continues,omitempty"` // the rows go on where the table before ended
+	Cells     []Cell `json:"cells"`
 }
 
 // Cell is one cell of a table; rows and columns count from 0.
@@ -84,6 +128,7 @@ type Cell struct {
 	ColumnSpan int     `json:"column_span,omitempty"`
 	Header     bool    `json:"header,omitempty"`
 	Text       string  `json:"text"`
+	Spans      []Span  `json:"spans,omitempty"` // as of a block
 	Box        Box     `json:"box"`
 	Confidence float64 `json:"confidence"`
 }

@@ -6,6 +6,8 @@
 package formats
 
 import (
+	"errors"
+	"fmt"
 	"os"
 
 	"docstream/internal/fault"
@@ -38,6 +40,12 @@ type Limits struct {
 	Side   int   // pixels; a picture with a longer side is refused before it is decoded: PAGE_TOO_LARGE
 	Pixels int64 // of one picture; above it likewise
 	Text   int64 // bytes of a plain text; above it likewise
+
+	Unpacked    int64 // bytes that the parts of a packed document may unpack to: DOCUMENT_TOO_LARGE
+	Parts       int   // files in a packed document: likewise
+	Depth       int   // elements within elements: DOCUMENT_TOO_DEEP
+	Attachments int   // of one message that are read; the others are named
+	Letters     int   // messages within messages that are read; the others are named
 }
 
 // Want says how a page is to be read.
@@ -76,12 +84,30 @@ func Empty(n int, width, height float64) *document.Page {
 
 // Corrupt is the refusal of a document that cannot be opened.
 func Corrupt(err error) error {
+	if f := new(fault.Error); errors.As(err, &f) {
+		return err // said already, and better
+	}
 	return fault.Document(schemas.DocumentCorrupt, "%s", schemas.Codes[schemas.DocumentCorrupt].Meaning).Because(err)
 }
 
 // Unsupported is the refusal of a document that is well formed but of a kind nobody here reads.
 func Unsupported(what string) error {
 	return fault.Document(schemas.DocumentUnsupported, "The document uses %s, which Docstream does not read.", what)
+}
+
+// TooLarge is the refusal of a document that unpacks to more than a limit allows.
+func TooLarge(format string, a ...any) error {
+	return fault.Document(schemas.DocumentTooLarge, "%s", schemas.Codes[schemas.DocumentTooLarge].Meaning).Because(fmt.Errorf(format, a...))
+}
+
+// TooDeep is the refusal of a document nested deeper than the limit.
+func TooDeep(depth int) error {
+	return fault.Document(schemas.DocumentTooDeep, "The document is nested more than %d levels deep.", depth)
+}
+
+// Encrypted is the refusal of a document that cannot be read without its password.
+func Encrypted() error {
+	return fault.Document(schemas.DocumentEncrypted, "%s", schemas.Codes[schemas.DocumentEncrypted].Meaning)
 }
 
 // CheckSize refuses a picture that is over the limits or has no pixels.

@@ -1,6 +1,6 @@
-// Package text reads plain text and Markdown as one page: UTF-8, UTF-16 with a byte order mark, or Latin-1.
+// Package text reads plain text as one page, in whatever charset, and text that programs write for one another as it is.
 //
-// Paragraphs end at blank lines; headings, lists and code fences of Markdown are kept as such. A text has no places: its lines lie on a
+// Paragraphs end at blank lines. A text has no places: its lines lie on a
 // page of one point for each character across and down, so that boxes still say what comes after what.
 package text
 
@@ -16,36 +16,32 @@ import (
 	"docstream/schemas/document"
 )
 
-// The media types of the format.
-const (
-	Plain    = "text/plain"
-	Markdown = "text/markdown"
-)
+// Plain is the media type of plain text.
+const Plain = "text/plain"
 
-// Format is plain text and Markdown.
+// Format is plain text.
 type Format struct{}
 
 // New returns the format.
 func New() Format { return Format{} }
 
-// Claims reports whether the media type is one of the two.
-func (Format) Claims(media string) bool { return media == Plain || media == Markdown }
+// Claims reports whether the media type is plain text.
+func (Format) Claims(media string) bool { return media == Plain }
 
 // Open checks the size; the text is read with its page.
-func (Format) Open(f *os.File, size int64, media string, l formats.Limits) (formats.Document, error) {
+func (Format) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.Document, error) {
 	if size > l.Text {
 		return nil, fault.Document(schemas.PageTooLarge, "The text has %d bytes; the limit is %d.", size, l.Text)
 	}
 	if size == 0 {
 		return nil, fault.Document(schemas.DocumentEmpty, "%s", schemas.Codes[schemas.DocumentEmpty].Meaning)
 	}
-	return &doc{file: f, size: size, markdown: media == Markdown}, nil
+	return &doc{file: f, size: size}, nil
 }
 
 type doc struct {
-	file     *os.File
-	size     int64
-	markdown bool
+	file *os.File
+	size int64
 }
 
 // Pages is always 1.
@@ -66,7 +62,7 @@ func (d *doc) Read(n int, _ formats.Want) (formats.Page, error) {
 		wide = max(wide, utf8.RuneCountInString(l))
 	}
 	p := formats.Empty(n, float64(wide), float64(max(1, len(lines))))
-	for _, c := range chunks(lines, d.markdown) {
+	for _, c := range chunks(lines) {
 		p.Blocks = append(p.Blocks, c.block())
 	}
 	return formats.Page{Text: p}, nil
@@ -83,78 +79,34 @@ func clean(s string) string {
 	}, s)
 }
 
-// chunk is lines that become one block.
+// chunk is lines that become one paragraph.
 type chunk struct {
-	kind  string
-	level int
 	first int // line number from 0
 	lines []string
 }
 
-// chunks cuts a text at blank lines and, in Markdown, at headings, items and fences.
-func chunks(lines []string, markdown bool) []chunk {
+// chunks cuts a text at blank lines.
+func chunks(lines []string) []chunk {
 	var out []chunk
-	var open *chunk
-	fence := ""
+	open := false
 	for i, l := range lines {
-		if fence != "" {
-			if strings.HasPrefix(strings.TrimSpace(l), fence) {
-				open, fence = nil, ""
-			} else {
-				open.lines = append(open.lines, l)
-			}
-			continue
-		}
 		bare := strings.TrimSpace(l)
-		if bare == "" {
-			open = nil
-			continue
+		switch {
+		case bare == "":
+			open = false
+		case open:
+			last := &out[len(out)-1]
+			last.lines = append(last.lines, bare)
+		default:
+			out = append(out, chunk{first: i, lines: []string{bare}})
+			open = true
 		}
-		c := chunk{kind: document.Paragraph, first: i, lines: []string{bare}}
-		starts := false
-		if markdown {
-			c, starts = marked(c, l)
-			if c.kind == document.Code {
-				fence, c.lines = bare[:3], nil
-			}
-		}
-		if open == nil || starts || open.kind == document.Heading {
-			out = append(out, c)
-			open = &out[len(out)-1]
-			continue
-		}
-		open.lines = append(open.lines, bare)
 	}
 	return out
 }
 
-// marked recognises the Markdown that a line begins with.
-func marked(c chunk, line string) (chunk, bool) {
-	bare := c.lines[0]
-	if n := len(bare) - len(strings.TrimLeft(bare, "#")); n >= 1 && n <= 6 && (len(bare) == n || bare[n] == ' ') {
-		c.kind, c.level, c.lines = document.Heading, n, []string{strings.TrimSpace(strings.TrimRight(bare[n:], "# "))}
-		return c, true
-	}
-	if strings.HasPrefix(bare, "```") || strings.HasPrefix(bare, "~~~") {
-		c.kind = document.Code
-		return c, true
-	}
-	rest := strings.TrimLeft(bare, "0123456789")
-	bullet := strings.HasPrefix(bare, "- ") || strings.HasPrefix(bare, "* ") || strings.HasPrefix(bare, "+ ")
-	number := len(rest) < len(bare) && len(bare)-len(rest) <= 3 && (strings.HasPrefix(rest, ". ") || strings.HasPrefix(rest, ") "))
-	if bullet || number {
-		indent := len(line) - len(strings.TrimLeft(strings.ReplaceAll(line, "\t", "    "), " "))
-		c.kind, c.level = document.ListItem, 1+max(0, indent)/2
-		return c, true
-	}
-	return c, false
-}
-
 func (c chunk) block() document.Block {
-	b := document.Block{Kind: c.kind, Level: c.level, Confidence: 1, Text: strings.Join(c.lines, " ")}
-	if c.kind == document.Code {
-		b.Text = strings.Join(c.lines, "\n")
-	}
+	b := document.Block{Kind: document.Paragraph, Confidence: 1, Text: strings.Join(c.lines, " ")}
 	wide := 0
 	for i, l := range c.lines {
 		n := utf8.RuneCountInString(l)

@@ -41,9 +41,11 @@ func TestBytesAreDecoded(t *testing.T) {
 		"UTF-8 with a mark":       {"\xef\xbb\xbfÖl", "Öl"},
 		"UTF-16, little":          {"\xff\xfeO\x00\xf6\x00=\xd8\x00\xde", "Oö😀"},
 		"UTF-16, big":             {"\xfe\xff\x00O\x00\xf6", "Oö"},
-		"UTF-16, an odd byte":     {"\xff\xfeO\x00\xf6", "O"},
+		"UTF-16, an odd byte":     {"\xff\xfeO\x00\xf6", "O\uFFFD"},
 		"Latin-1":                 {"\xd6l f\xfcr alle", "Öl für alle"},
 		"Windows-1252":            {"\x93quoted\x94 \x96 \x80", "“quoted” – €"},
+		"UTF-16 without a mark":   {"H\x00a\x00r\x00b\x00o\x00u\x00r\x00", "Harbour"},
+		"Shift JIS":               {"\x82\xb1\x82\xf1\x82\xc9\x82\xbf\x82\xcd\x81A\x90\xa2\x8aE\x82\xcc\x8a\x46\x82\xb3\x82\xf1\x81B", "こんにちは、世界の皆さん。"},
 		"nothing but a byte mark": {"\xff\xfe", ""},
 	} {
 		if got := text.Decode([]byte(c.in)); got != c.want {
@@ -59,10 +61,6 @@ func TestTextBecomesParagraphs(t *testing.T) {
 	}{
 		"blank lines part":      {text.Plain, "one\ntwo\n\n \nthree\r\nfour\r\n", []string{"paragraph one two", "paragraph three four"}},
 		"plain marks are text":  {text.Plain, "# one\n- two", []string{"paragraph # one - two"}},
-		"headings":              {text.Markdown, "# One #\ntext\n### Three", []string{"heading1 One", "paragraph text", "heading3 Three"}},
-		"lists":                 {text.Markdown, "- a\n  - b\n1. c\n  more", []string{"list_item1 - a", "list_item2 - b", "list_item1 1. c more"}},
-		"code keeps its lines":  {text.Markdown, "```go\na\n\n  b\n```\nafter", []string{"code a\n\n  b", "paragraph after"}},
-		"an open fence":         {text.Markdown, "~~~\na", []string{"code a"}},
 		"controls are left out": {text.Plain, "a\x00b\x1b[1m\ttab", []string{"paragraph ab[1m\ttab"}},
 		"nothing":               {text.Plain, " \n\n", nil},
 	} {

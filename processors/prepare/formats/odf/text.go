@@ -1,0 +1,276 @@
+package odf
+
+import (
+	"strings"
+
+	"docstream/processors/prepare/formats/flow"
+	"docstream/processors/prepare/formats/xmltree"
+	"docstream/schemas/document"
+)
+
+// block reads one block of a text.
+func (r *reader) block(n *xmltree.Node) {
+	switch n.Name {
+	case "h":
+		r.flush()
+		r.inline(n, flow.Look{})
+		r.put(func(t flow.Text) { r.out.Heading(count(n.Attr("outline-level"), 1, 9), t) })
+	case "p":
+		r.flush()
+		st := r.styles[n.Attr("style-name")]
+		if st.breaks && !r.cell {
+			r.out.Break()
+		}
+		r.inline(n, flow.Look{})
+		switch name := n.Attr("style-name"); {
+		case r.styles.is(name, "Title"):
+			r.put(func(t flow.Text) { r.out.Heading(1, t) })
+		case r.styles.is(name, "Caption"):
+			r.put(r.out.Caption)
+		case r.styles.is(name, "Preformatted_20_Text"):
+			r.put(func(t flow.Text) { r.out.Code(t.String) })
+		default:
+			r.put(r.out.Paragraph)
+		}
+	case "list":
+		r.flush()
+		r.list(n, "", 1)
+	case "table":
+		r.flush()
+		r.table(n)
+	case "section", "index-body", "table-of-content", "index-title", "illustration-index", "table-index", "alphabetical-index", "text-box", "text":
+		for _, c := range n.Children {
+			r.block(c)
+		}
+	case "frame", "custom-shape", "rect", "ellipse", "g":
+		r.frame(n)
+		r.flush()
+	case "soft-page-break":
+		if !r.cell {
+			r.out.Break()
+		}
+	}
+}
+
+// put ends a text: in a cell it is a line, elsewhere what it is said to be.
+func (r *reader) put(as func(flow.Text)) {
+	t := r.words.Text()
+	if r.cell {
+		r.lines = append(r.lines, t)
+	} else {
+		as(t)
+	}
+	r.flush()
+}
+
+// flush puts what hangs on the text before.
+func (r *reader) flush() {
+	if t := r.words.Text(); t.String != "" {
+		if r.cell {
+			r.lines = append(r.lines, t)
+		} else {
+			r.out.Paragraph(t)
+		}
+	}
+	for _, alt := range r.pictures {
+		if r.cell {
+			r.lines = append(r.lines, flow.Plain(alt))
+		} else {
+			r.out.Figure(alt)
+		}
+	}
+	boxes := r.boxes
+	r.pictures, r.boxes = nil, nil
+	for _, b := range boxes {
+		for _, c := range b.Children {
+			r.block(c)
+		}
+	}
+	if r.broken && !r.cell {
+		r.out.Break()
+	}
+	r.broken = false
+}
+
+// inline reads what stands within a text. White space is one space, unless it is said to be more.
+func (r *reader) inline(n *xmltree.Node, look flow.Look) {
+	r.words.Collapse = true
+	for _, c := range n.Children {
+		switch c.Name {
+		case "":
+			r.words.Add(c.Text, look)
+		case "span":
+			r.inline(c, r.styles.look(c.Attr("style-name"), look))
+		case "a":
+			inner := look
+			if h := c.Attr("href"); !strings.HasPrefix(h, "#") {
+				inner.Link = h
+			}
+			r.inline(c, inner)
+		case "line-break":
+			r.words.Break()
+		case "tab", "s":
+			r.words.Add(" ", look)
+		case "note":
+			label := strings.TrimSpace(c.Child("note-citation").Content())
+			r.notes = append(r.notes, note{label, flow.Lines(r.inCell(c.Child("note-body")))})
+			r.words.Add("["+label+"]", flow.Look{Note: label})
+		case "frame", "custom-shape", "text-box":
+			r.frame(c)
+		case "soft-page-break":
+			r.broken = r.words.Size() > 0
+			if !r.broken && !r.cell {
+				r.out.Break()
+			}
+		case "annotation", "tracked-changes", "change", "change-start", "change-end", "bookmark", "script":
+		case "ruby":
+			r.inline(&xmltree.Node{Children: c.Child("ruby-base").All("")}, look)
+		default:
+			r.inline(c, look)
+		}
+	}
+}
+
+// frame keeps what is said of a picture and what a box holds.
+func (r *reader) frame(n *xmltree.Node) {
+	if n.Name != "frame" {
+		r.boxes = append(r.boxes, n)
+		return
+	}
+	alt := strings.TrimSpace(n.Child("desc").Content())
+	if alt == "" {
+		alt = strings.TrimSpace(n.Child("title").Content())
+	}
+	if alt != "" {
+		r.pictures = append(r.pictures, alt)
+	}
+	for _, c := range n.Children {
+		if c.Name == "text-box" {
+			r.boxes = append(r.boxes, c)
+		}
+		if c.Name == "table" {
+			r.boxes = append(r.boxes, &xmltree.Node{Name: "text-box", Children: []*xmltree.Node{c}})
+		}
+	}
+}
+
+// list reads a list; a style that none names is that of the list around it.
+func (r *reader) list(n *xmltree.Node, style string, level int) {
+	if s := n.Attr("style-name"); s != "" {
+		style = s
+	}
+	if level == 1 && n.Attr("continue-numbering") != "true" && n.Attr("continue-list") == "" {
+		delete(r.counts, style)
+	}
+	for _, item := range n.Children {
+		if item.Name != "list-item" && item.Name != "list-header" {
+			continue
+		}
+		first := item.Name == "list-item"
+		for _, c := range item.Children {
+			if c.Name != "p" && c.Name != "h" || !first {
+				if c.Name == "list" {
+					r.flush()
+					r.list(c, style, level+1)
+				} else {
+					r.block(c)
+				}
+				continue
+			}
+			r.inline(c, flow.Look{})
+			if r.words.Size() == 0 {
+				continue
+			}
+			first = false
+			marker := r.marker(style, level, count(item.Attr("start-value"), 0, 1_000_000))
+			if c.Name == "h" {
+				r.put(func(t flow.Text) { r.out.Heading(count(c.Attr("outline-level"), 1, 9), t) })
+				continue
+			}
+			if r.cell {
+				t := r.words.Text()
+				r.lines = append(r.lines, flow.Text{String: marker + " " + t.String})
+				continue
+			}
+			r.put(func(t flow.Text) { r.out.Item(level, marker, t) })
+		}
+	}
+}
+
+// inCell reads a node as the lines of a cell.
+func (r *reader) inCell(n *xmltree.Node) []flow.Text {
+	if n == nil {
+		return nil
+	}
+	in := &reader{archive: r.archive, limits: r.limits, out: r.out, styles: r.styles, lists: r.lists, counts: r.counts, cell: true}
+	for _, c := range n.Children {
+		in.block(c)
+	}
+	in.flush()
+	r.notes = append(r.notes, in.notes...)
+	return in.lines
+}
+
+// maxRepeat bounds how often a text's table repeats a row or a cell that says something.
+const maxRepeat = 1000
+
+// table reads a table of a text or a slide.
+func (r *reader) table(n *xmltree.Node) {
+	g := flow.NewGrid()
+	row := 0
+	r.rows(g, n, &row, false)
+	t := g.Table()
+	if t == nil {
+		return
+	}
+	if r.cell {
+		r.lines = append(r.lines, nested(t)...)
+		return
+	}
+	r.out.Table(t)
+}
+
+func (r *reader) rows(g *flow.Grid, n *xmltree.Node, row *int, head bool) {
+	for _, c := range n.Children {
+		switch c.Name {
+		case "table-header-rows":
+			r.rows(g, c, row, true)
+		case "table-rows", "table-row-group":
+			r.rows(g, c, row, head)
+		case "table-row":
+			column := 0
+			for _, cell := range c.Children {
+				repeat := count(cell.Attr("number-columns-repeated"), 1, maxRepeat)
+				if cell.Name == "covered-table-cell" {
+					column += repeat
+					continue
+				}
+				if cell.Name != "table-cell" {
+					continue
+				}
+				text := flow.Lines(r.inCell(cell))
+				for range repeat {
+					g.At(*row, column, text, count(cell.Attr("number-rows-spanned"), 1, 1<<20), count(cell.Attr("number-columns-spanned"), 1, 1<<14), head)
+					column++
+				}
+			}
+			*row++
+		}
+	}
+}
+
+// nested writes a table within a table as lines.
+func nested(t *document.Table) []flow.Text {
+	var out []flow.Text
+	row, line := 0, []string(nil)
+	for _, c := range t.Cells {
+		if c.Row != row {
+			out = append(out, flow.Plain(strings.Join(line, " ")))
+			row, line = c.Row, nil
+		}
+		if c.Text != "" {
+			line = append(line, c.Text)
+		}
+	}
+	return append(out, flow.Plain(strings.Join(line, " ")))
+}
