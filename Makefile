@@ -11,7 +11,7 @@ PYTHON  ?= python3
 export DOCSTREAM_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build parts lint generate release-schemas bench clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
+.PHONY: help run test test-notifications test-replay build parts lint generate release-schemas bench clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -34,13 +34,23 @@ parts: needs-fetch ## fetch models, libraries and embedded ClickHouse, verified 
 	@$(PYTHON) ops/parts/fetch.py
 
 test: parts build ## run all tests; sets itself up; DOCSTREAM_SAMPLES adds real documents
+	@$(PYTHON) ops/parts/fetch.py --only moto
 	$(PYTHON) ops/parts/fetch_test.py
+	cd ops/prometheus && go test ./...
 	cd ops/dev && DOCSTREAM_SAMPLES="$(SAMPLES)" go test -timeout 20m ./...
 	DOCSTREAM_SAMPLES="$(SAMPLES)" go test -timeout 30m ./...
+
+test-notifications: parts build ## 10,000 S3 notifications from SQS and from Kafka, under kill -9
+	@$(PYTHON) ops/parts/fetch.py --only moto
+	DOCSTREAM_TEST_NOTIFICATIONS=10000 go test -count=1 -timeout 30m ./connectors/s3 -run Killed -v
+
+test-replay: parts build ## 1,000 documents run again, twice, under kill -9
+	DOCSTREAM_TEST_REPLAY_JOBS=1000 go test -count=1 -timeout 30m ./internal/e2e -run TestJobsAreReplayed -v
 
 lint: needs-go ## vet, formatting, and staticcheck where it is pinned
 	go vet ./...
 	cd ops/dev && go vet ./...
+	cd ops/prometheus && go vet ./...
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
 	@if go tool -n staticcheck >/dev/null 2>&1; then go tool staticcheck ./...; fi
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"docstream/processors/prepare/formats/xmltree"
 )
@@ -193,13 +194,11 @@ func (in *instance) marker(at int) string {
 
 // bullet is the sign of an unordered item. Signs of symbol fonts lie where other fonts have nothing.
 func bullet(s string) string {
-	for _, r := range s {
-		if r >= 0xe000 && r <= 0xf8ff || r == 'o' || r < 0x20 {
-			break
-		}
-		return string(r)
+	r, n := utf8.DecodeRuneInString(s)
+	if n == 0 || r >= 0xe000 && r <= 0xf8ff || r == 'o' || r < 0x20 {
+		return "•"
 	}
-	return "•"
+	return string(r)
 }
 
 // numeral writes a number in one of Word's formats; those that are not known count in decimals.

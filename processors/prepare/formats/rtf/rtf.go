@@ -75,7 +75,6 @@ type state struct {
 	hidden        bool
 	link          string
 	starred       bool // the next word names a destination that may be skipped
-	group         int  // depth at which the place began
 }
 
 // reader is a text being read.
