@@ -49,6 +49,7 @@ var rooms = map[string][]string{
 	"processors/compose": {"schemas", "internal/fault", "internal/blob"},
 	"processors/track":   {"schemas", "internal/fault"},
 	"sinks/clickhouse":   {"schemas", "internal/fault"},
+	"sinks/s3":           {"schemas", "internal/fault", "internal/blob"},
 	"gateway":            {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology", "internal/telemetry", "producers"},
 	"ops":                {"schemas", "internal/topology", "internal/stream"},
 	"ops/docs":           {"schemas", "internal/topology", "internal/telemetry"},

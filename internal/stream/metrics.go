@@ -21,6 +21,7 @@ type metrics struct {
 	seconds      *prometheus.GaugeVec     // stage, lane
 	restores     *prometheus.HistogramVec // stage
 	keys         *prometheus.GaugeVec     // stage
+	lost         *prometheus.CounterVec   // stage, lane
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -51,6 +52,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		seconds:      gauge("docstream_lane_backlog_seconds", "Estimated work in a lane's backlog at the recent pace of one slot.", "stage", "lane"),
 		restores:     histogram("docstream_fold_restore_seconds", "Time to restore the state of one partition.", "stage"),
 		keys:         gauge("docstream_fold_keys", "Keys the fold holds in memory.", "stage"),
+		lost:         counter("docstream_log_lost_records_total", "Offsets that retention removed before a sink that keeps the log had read them.", "stage", "lane"),
 	}
 }
 
