@@ -17,6 +17,7 @@ import (
 	"docstream/processors/prepare"
 	"docstream/schemas"
 	"docstream/sinks/clickhouse"
+	"docstream/sinks/s3"
 )
 
 // Config is the whole configuration: a section for each package that has one. Every key has a default, and each package validates its
@@ -36,6 +37,7 @@ type Config struct {
 	OCR        ocr.Config        `koanf:"ocr"`
 	Compose    compose.Config    `koanf:"compose"`
 	ClickHouse clickhouse.Config `koanf:"clickhouse"`
+	Archive    s3.Config         `koanf:"archive"`
 	Telemetry  telemetry.Config  `koanf:"telemetry"`
 }
 
@@ -67,6 +69,7 @@ func defaults() Config {
 		OCR:        ocr.DefaultConfig(),
 		Compose:    compose.DefaultConfig(),
 		ClickHouse: clickhouse.DefaultConfig(),
+		Archive:    s3.DefaultConfig(),
 		Telemetry:  telemetry.DefaultConfig(),
 	}
 }
@@ -82,7 +85,7 @@ func (c *Config) derive() {
 // Validate asks every section.
 func (c Config) Validate() error {
 	return errors.Join(c.HouseKey.Validate(), c.Kafka.Validate(), c.Topics.Validate(), c.Objects.Validate(), c.Gateway.Validate(), c.View.Validate(), c.Stream.Validate(),
-		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Telemetry.Validate())
+		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Archive.Validate(), c.Telemetry.Validate())
 }
 
 // Validate refuses a key that is short; a missing one is refused by the roles that need it.

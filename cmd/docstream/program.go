@@ -120,7 +120,7 @@ func (p *program) root() *cobra.Command {
 	f.BoolVar(&p.lifeline, "lifeline", false, "end when standard input ends")
 	_ = f.MarkHidden("lifeline") // the flag exists: it cannot fail
 	root.AddCommand(
-		p.devCommand(), p.gatewayCommand(), p.processorCommand(), p.sinkCommand(), p.engineCommand(),
+		p.devCommand(), p.gatewayCommand(), p.processorCommand(), p.sinkCommand(), p.rebuildCommand(), p.engineCommand(),
 		p.submitCommand(), p.statusCommand(), p.resultCommand(),
 		p.topicsCommand(), p.topologyCommand(), p.configCommand(), p.keysCommand(), p.sqlCommand(),
 		p.benchCommand(), p.sampleCommand(), p.versionCommand(),

@@ -114,7 +114,7 @@ func remote(err error) error {
 	return err
 }
 
-// cluster is the configuration with which to reach Kafka: a running one-machine service's where --data names one, or where nothing else
+// cluster is the configuration with which to reach Kafka and the stores: a running one-machine service's where --data names one, or where nothing else
 // was configured; else the configured one.
 func (p *program) cluster() (Config, error) {
 	cfg, err := p.config()
@@ -136,5 +136,10 @@ func (p *program) cluster() (Config, error) {
 	}
 	cfg.Kafka.Brokers, cfg.Kafka.Registry, cfg.Topics.Prefix = strings.Split(d.Kafka, ","), d.Registry, d.TopicsPrefix
 	cfg.HouseKey.Secret = s.HouseKey
+	cfg.Objects.Endpoint, cfg.Objects.PathStyle, cfg.Objects.Bucket = d.S3, true, d.S3Bucket
+	cfg.Objects.AccessKey, cfg.Objects.SecretKey = d.S3AccessKey, d.S3SecretKey
+	if d.ClickHouse != "" {
+		cfg.ClickHouse.DSN = d.ClickHouse
+	}
 	return cfg, nil
 }

@@ -180,11 +180,7 @@ func (l *logRunner) append(r schemas.Record) (err error) {
 
 // record is what a log gets: the bytes as they are, and what can be read of them.
 func (l *logRunner) record(ctx context.Context, r *kgo.Record) (schemas.Record, error) {
-	rec := schemas.Record{Topic: l.names[r.Topic], Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Key: r.Key, Value: r.Value}
-	rec.Headers = make([]schemas.RecordHeader, len(r.Headers))
-	for i, h := range r.Headers {
-		rec.Headers[i] = schemas.RecordHeader{Key: h.Key, Value: h.Value}
-	}
+	rec := bare(l.names[r.Topic], r)
 	err := l.h.known(ctx, r, func() (err error) {
 		rec.SchemaID, rec.Schema, err = l.h.codec.Schema(ctx, r.Value)
 		return err

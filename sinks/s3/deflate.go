@@ -35,7 +35,10 @@ func (deflate) Compress(src []byte) ([]byte, error) {
 	if _, err := w.Write(src); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), w.Close()
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
 
 // maxBlock bounds what a block of a damaged or foreign file may become in memory.
