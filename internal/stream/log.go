@@ -26,6 +26,8 @@ type Log interface {
 	Drop(schemas.Partition)
 	// Append holds the next record of a partition. The error is the record's own fault. Calls for different partitions may run at once.
 	Append(schemas.Record) error
+	// Pass says that the offset after the last record holds none: a transaction ended there.
+	Pass(p schemas.Partition, offset int64)
 	// Store writes what should wait no longer, or all, and tells how far it came, also where it fails.
 	Store(ctx context.Context, all bool) ([]schemas.Progress, error)
 	// Full reports whether nothing more should be appended before Store succeeds.
@@ -76,6 +78,7 @@ func (l *logRunner) run(ctx context.Context) error {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.SessionTimeout(c.SessionTimeout), kgo.HeartbeatInterval(c.SessionTimeout/3), kgo.RebalanceTimeout(c.RebalanceTimeout),
 		kgo.DisableAutoCommit(), kgo.FetchMaxBytes(16<<20), kgo.FetchMaxWait(2*time.Second), kgo.MaxConcurrentFetches(2),
+		kgo.KeepControlRecords(), // what lies between the records is known, so that a hole is not taken for a loss
 		// Records that were polled belong to the partitions as they were opened: none may change hands in between, or a stretch of the
 		// log would be missing before them.
 		kgo.BlockRebalanceOnPoll(), kgo.OnPartitionsRevoked(lost), kgo.OnPartitionsLost(lost),
@@ -135,6 +138,10 @@ func (l *logRunner) take(ctx context.Context, cl *kgo.Client, f kgo.Fetches) err
 	f.EachPartition(func(p kgo.FetchTopicPartition) {
 		g.Go(func() error {
 			for _, r := range p.Records {
+				if r.Attrs.IsControl() {
+					l.log.Pass(l.partition(r.Topic, r.Partition), r.Offset)
+					continue
+				}
 				if err := l.one(gctx, cl, r); err != nil {
 					return err
 				}

@@ -139,6 +139,23 @@ func (s *Sink) Append(r schemas.Record) error {
 	return nil
 }
 
+// Pass notes that no record lies at an offset. Only a file that is not stored yet can say so: where there is none, the next one begins
+// before the offset, as it does for everybody.
+func (s *Sink) Pass(at schemas.Partition, offset int64) {
+	s.mu.Lock()
+	p := s.parts[place{at.Topic, at.Number}]
+	s.mu.Unlock()
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.files); n > 0 && offset >= p.next {
+		p.next = offset + 1
+		p.files[n-1].Next = p.next
+	}
+}
+
 // growing returns the file that takes the next record: a file never spans days.
 func (s *Sink) growing(p *partition, day string) (*file, error) {
 	if n := len(p.files); n > 0 {
