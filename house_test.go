@@ -53,6 +53,7 @@ var rooms = map[string][]string{
 	"processors/track":   {"schemas", "internal/fault"},
 	"connectors/s3":      {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology", "internal/telemetry"},
 	"sinks/clickhouse":   {"schemas", "internal/fault"},
+	"sinks/s3":           {"schemas", "internal/fault", "internal/blob"},
 	"gateway":            {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology", "internal/telemetry", "internal/media", "producers"},
 	"ops":                {"schemas", "internal/topology", "internal/stream"},
 	"ops/doctor":         {"schemas", "internal/topology", "internal/stream", "internal/blob", "ops"},

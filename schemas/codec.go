@@ -110,6 +110,10 @@ func (c *Codec) Decode(ctx context.Context, b []byte) (Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.decode(body)
+}
+
+func (r reader) decode(body []byte) (Event, error) {
 	native, rest, err := r.codec.NativeFromBinary(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUndecodable, err)

@@ -19,6 +19,7 @@ import (
 	"docstream/processors/prepare"
 	"docstream/schemas"
 	"docstream/sinks/clickhouse"
+	archive "docstream/sinks/s3"
 )
 
 // Config is the whole configuration: a section for each package that has one. Every key has a default, and each package validates its
@@ -39,6 +40,7 @@ type Config struct {
 	OCR        ocr.Config        `koanf:"ocr"`
 	Compose    compose.Config    `koanf:"compose"`
 	ClickHouse clickhouse.Config `koanf:"clickhouse"`
+	Archive    archive.Config    `koanf:"archive"`
 	Connectors Connectors        `koanf:"connectors"`
 	Telemetry  telemetry.Config  `koanf:"telemetry"`
 }
@@ -72,6 +74,7 @@ func defaults() Config {
 		OCR:        ocr.DefaultConfig(),
 		Compose:    compose.DefaultConfig(),
 		ClickHouse: clickhouse.DefaultConfig(),
+		Archive:    archive.DefaultConfig(),
 		Connectors: Connectors{S3: s3.DefaultConfig()},
 		Telemetry:  telemetry.DefaultConfig(),
 	}
@@ -89,7 +92,7 @@ func (c *Config) derive() {
 // Validate asks every section.
 func (c Config) Validate() error {
 	return errors.Join(c.HouseKey.Validate(), c.Kafka.Validate(), c.Topics.Validate(), c.Principals.Validate(), c.Objects.Validate(), c.Gateway.Validate(), c.View.Validate(), c.Stream.Validate(),
-		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Connectors.S3.Validate(),
+		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Archive.Validate(), c.Connectors.S3.Validate(),
 		c.Telemetry.Validate(), c.agree())
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"docstream/internal/topology"
 	"docstream/ops/supervise"
 )
 
@@ -77,11 +78,13 @@ func (s *supervisor) startRoles(ctx context.Context) error {
 	for _, r := range s.roles() {
 		g.Go(func() error { return s.role(ctx, &s.work, r, "http://"+s.local(r.name)+"/readyz") })
 	}
+	to := []string{topology.S3.Name}
 	if s.analytics() {
-		g.Go(func() error {
-			return s.role(ctx, &s.sinks, role{name: "sink", args: []string{"sink"}}, "http://"+s.local("sink")+"/readyz")
-		})
+		to = append(to, topology.ClickHouse.Name)
 	}
+	g.Go(func() error {
+		return s.role(ctx, &s.sinks, role{name: "sink", args: []string{"sink", "--to", strings.Join(to, ",")}}, "http://"+s.local("sink")+"/readyz")
+	})
 	g.Go(func() error {
 		return s.role(ctx, &s.intake, role{name: "gateway", args: []string{"gateway"}}, s.serving.API+"/readyz")
 	})

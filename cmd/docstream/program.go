@@ -122,7 +122,7 @@ func (p *program) root() *cobra.Command {
 	f.BoolVar(&p.lifeline, "lifeline", false, "end when standard input ends")
 	_ = f.MarkHidden("lifeline") // the flag exists: it cannot fail
 	root.AddCommand(
-		p.devCommand(), p.gatewayCommand(), p.processorCommand(), p.sinkCommand(), p.connectorCommand(), p.engineCommand(),
+		p.devCommand(), p.gatewayCommand(), p.processorCommand(), p.sinkCommand(), p.rebuildCommand(), p.connectorCommand(), p.engineCommand(),
 		p.submitCommand(), p.statusCommand(), p.resultCommand(),
 		p.topicsCommand(), p.lagCommand(), p.doctorCommand(), p.topologyCommand(), p.configCommand(), p.keysCommand(), p.replayCommand(), p.sqlCommand(),
 		p.benchCommand(), p.sampleCommand(), p.versionCommand(),

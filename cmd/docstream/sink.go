@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -10,37 +12,85 @@ import (
 	"docstream/internal/fault"
 	"docstream/internal/stream"
 	"docstream/internal/topology"
+	"docstream/schemas"
 	"docstream/sinks/clickhouse"
+	"docstream/sinks/s3"
 )
 
+// stores are what a sink writes to, as --to has them.
+var stores = []string{topology.ClickHouse.Name, topology.S3.Name}
+
 func (p *program) sinkCommand() *cobra.Command {
-	return &cobra.Command{Use: "sink", Short: "Write the stream's facts into ClickHouse", Args: cobra.NoArgs,
+	var to []string
+	c := &cobra.Command{Use: "sink", Short: "Write the stream into ClickHouse, or archive it in S3", Args: cobra.NoArgs,
+		Long: "Write the stream where it is kept. --to clickhouse: every fact as a row. --to s3: the log itself, lanes, facts, job events and usage,\n" +
+			"as Avro files below archive/. Both may run in one process: --to clickhouse,s3.",
 		RunE: func(c *cobra.Command, _ []string) error {
+			for _, name := range to {
+				if err := oneOf("--to", name, stores); err != nil {
+					return err
+				}
+			}
 			w, err := p.wire("sink")
 			if err != nil {
 				return err
 			}
 			ctx, cancel := p.alive(c.Context())
 			defer cancel()
-			var open atomic.Bool
-			w.ready = func() error {
-				if !open.Load() {
-					return errors.New("ClickHouse does not answer")
-				}
-				return nil
+			h := stream.New(w.cfg.Kafka, w.cfg.Topics, w.cfg.Stream, w.codec, w.key, w.log, w.reg)
+			run := []func(context.Context) error{h.Run}
+			if slices.Contains(to, topology.S3.Name) {
+				stream.AddLog(h, topology.S3, s3.New(w.cfg.Archive, w.objects, w.log, w.reg))
 			}
-			return w.serve(ctx, func(ctx context.Context) error {
-				s, err := openSink(ctx, w)
-				if err != nil {
-					return err
-				}
-				defer s.Close()
-				open.Store(true)
-				h := stream.New(w.cfg.Kafka, w.cfg.Topics, w.cfg.Stream, w.codec, w.key, w.log, w.reg)
-				stream.AddSink(h, topology.ClickHouse, s.Write)
-				return h.Run(ctx)
-			})
+			if slices.Contains(to, topology.ClickHouse.Name) {
+				rows := &rowSink{opened: make(chan struct{})}
+				stream.AddSink(h, topology.ClickHouse, rows.write)
+				w.ready = rows.ready
+				run = append(run, func(ctx context.Context) error { return rows.open(ctx, w) })
+				defer rows.close()
+			}
+			return w.serve(ctx, run...)
 		}}
+	c.Flags().StringSliceVar(&to, "to", []string{topology.ClickHouse.Name}, "where to write: "+strings.Join(stores, ", "))
+	return c
+}
+
+// rowSink is the sink of rows before and after ClickHouse answers: batches wait until it does, and nobody else's do.
+type rowSink struct {
+	sink   atomic.Pointer[clickhouse.Sink]
+	opened chan struct{}
+}
+
+func (r *rowSink) open(ctx context.Context, w *wiring) error {
+	s, err := openSink(ctx, w)
+	if err != nil {
+		return err
+	}
+	r.sink.Store(s)
+	close(r.opened)
+	return nil
+}
+
+func (r *rowSink) write(ctx context.Context, b schemas.Batch) error {
+	select {
+	case <-r.opened:
+		return r.sink.Load().Write(ctx, b)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *rowSink) ready() error {
+	if r.sink.Load() == nil {
+		return errors.New("ClickHouse does not answer")
+	}
+	return nil
+}
+
+func (r *rowSink) close() {
+	if s := r.sink.Load(); s != nil {
+		_ = s.Close() // the process ends
+	}
 }
 
 // openSink waits for ClickHouse, brings it to the newest migration and connects: a sink that starts before it is no failure.

@@ -48,8 +48,8 @@ type devFile struct {
 	PIDs       map[string]int `json:"pids"`
 }
 
-// start boots a platform on a directory of the test; it is stopped with the test.
-func start(t testing.TB) *platform {
+// start boots a platform on a directory of the test, with more arguments where given; it is stopped with the test.
+func start(t testing.TB, more ...string) *platform {
 	t.Helper()
 	p := &platform{t: t, dir: filepath.Join(t.TempDir(), "data")}
 	if brokers := os.Getenv("DOCSTREAM_TEST_KAFKA"); brokers != "" {
@@ -58,6 +58,7 @@ func start(t testing.TB) *platform {
 		plan := testenv.Plan(t)
 		p.args = []string{"--kafka", brokers, "--registry", registry.URL(), "--set", "topics.prefix=" + plan.Prefix}
 	}
+	p.args = append(p.args, more...)
 	p.boot()
 	t.Cleanup(p.stop)
 	return p

@@ -22,6 +22,7 @@ type metrics struct {
 	overdue      *prometheus.GaugeVec     // stage, lane
 	restores     *prometheus.HistogramVec // stage
 	keys         *prometheus.GaugeVec     // stage
+	lost         *prometheus.CounterVec   // stage, lane
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -53,6 +54,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		overdue:      gauge("docstream_lane_overdue_records", "Records of a lane nobody has finished that are older than half of what the topic keeps.", "stage", "lane"),
 		restores:     histogram("docstream_fold_restore_seconds", "Time to restore the state of one partition.", "stage"),
 		keys:         gauge("docstream_fold_keys", "Keys the fold holds in memory.", "stage"),
+		lost:         counter("docstream_log_lost_records_total", "Offsets that retention removed before a sink that keeps the log had read them.", "stage", "lane"),
 	}
 }
 

@@ -31,15 +31,21 @@ func (h *Harness) trace(ctx context.Context, r *kgo.Record, stage string, e sche
 }
 
 // decode reads a record, waiting for a registry that does not answer; the error is the bytes' own fault, or ctx's.
-func (h *Harness) decode(ctx context.Context, r *kgo.Record) (schemas.Event, error) {
+func (h *Harness) decode(ctx context.Context, r *kgo.Record) (e schemas.Event, err error) {
+	err = h.known(ctx, r, func() (err error) { e, err = h.codec.Decode(ctx, r.Value); return err })
+	return e, err
+}
+
+// known asks the registry again until it answers; the error is the bytes' own fault, or ctx's.
+func (h *Harness) known(ctx context.Context, r *kgo.Record, ask func() error) error {
 	for wait := h.cfg.Backoff; ; wait = min(2*wait, 30*time.Second) {
-		e, err := h.codec.Decode(ctx, r.Value)
+		err := ask()
 		if err == nil || errors.Is(err, schemas.ErrUndecodable) {
-			return e, err
+			return err
 		}
 		h.log.WarnContext(ctx, "waiting for the schema registry", "record", position(r), "error", err)
 		if !sleep(ctx, wait) {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }

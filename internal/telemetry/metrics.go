@@ -55,4 +55,10 @@ var Metrics = []Metric{
 	{"docstream_sink_rows_total", "counter", []string{"sink", "table"}, "Rows written into a table, redelivered ones counted again."},
 	{"docstream_sink_batches_total", "counter", []string{"sink", "outcome"}, "Batches given to a sink, by how writing them ended."},
 	{"docstream_sink_write_seconds", "histogram", []string{"sink"}, "Time to write one batch into all its tables."},
+	{"docstream_log_lost_records_total", "counter", []string{"stage", "lane"}, "Offsets that retention removed before a sink that keeps the log had read them."},
+
+	{"docstream_archive_files_total", "counter", []string{"topic", "outcome"}, "Files of the archive by outcome: written, or found where another worker had written that part of the log."},
+	{"docstream_archive_bytes_total", "counter", []string{"topic"}, "Bytes written into the archive, compressed."},
+	{"docstream_archive_held_bytes", "gauge", nil, "Memory that holds records whose file is not stored yet."},
+	{"docstream_archive_age_seconds", "gauge", nil, "How long the longest waiting record has been held for its file."},
 }

@@ -26,6 +26,8 @@ func Nodes() []Node {
 		{Track.Name, "fold", []string{Facts.Spec.Name}, families(Track.Emits, "splits")},
 		{Compose.Name, "stage", []string{Compositions.Spec.Name}, families(Compose.Emits, "")},
 		{ClickHouse.Name, "sink", []string{Facts.Spec.Name, JobEvents.Spec.Name, Usage.Spec.Name}, nil},
+		{S3.Name, "sink", []string{Documents.Spec.Name, Splits.Spec.Name, Pages.Spec.Name, Layouts.Spec.Name, Compositions.Spec.Name,
+			Facts.Spec.Name, JobEvents.Spec.Name, Usage.Spec.Name}, nil},
 	}
 }
 

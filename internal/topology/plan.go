@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,15 +12,15 @@ import (
 // The topics.
 var (
 	Documents = Lanes[*schemas.DocumentSubmitted]{Classed: true, Signed: true, Spec: Spec{Name: "documents", Kinds: []string{"DocumentSubmitted"},
-		Key: "job id", Writers: []string{"gateway", "connectors", "upstream producers"}, Readers: []string{"prepare", "gateway"}}}
+		Key: "job id", Writers: []string{"gateway", "connectors", "upstream producers"}, Readers: []string{"prepare", "gateway", "sinks"}}}
 	Splits = Lanes[*schemas.DocumentSubmitted]{Spec: Spec{Name: "splits", Kinds: []string{"DocumentSubmitted"},
-		Key: "job id", Writers: []string{"prepare", "track"}, Readers: []string{"prepare"}}}
+		Key: "job id", Writers: []string{"prepare", "track"}, Readers: []string{"prepare", "sinks"}}}
 	Pages = Lanes[*schemas.PagePrepared]{Classed: true, Spec: Spec{Name: "pages", Kinds: []string{"PagePrepared"},
-		Key: "job id/page", Writers: []string{"prepare"}, Readers: []string{"layout"}}}
+		Key: "job id/page", Writers: []string{"prepare"}, Readers: []string{"layout", "sinks"}}}
 	Layouts = Lanes[*schemas.PageLaidOut]{Classed: true, Spec: Spec{Name: "layouts", Kinds: []string{"PageLaidOut"},
-		Key: "job id/page", Writers: []string{"layout"}, Readers: []string{"ocr"}}}
+		Key: "job id/page", Writers: []string{"layout"}, Readers: []string{"ocr", "sinks"}}}
 	Compositions = Lanes[*schemas.DocumentFinished]{Spec: Spec{Name: "compositions", Kinds: []string{"DocumentFinished"},
-		Key: "job id", Writers: []string{"track"}, Readers: []string{"compose"}}}
+		Key: "job id", Writers: []string{"track"}, Readers: []string{"compose", "sinks"}}}
 
 	Facts = Topic[schemas.Event]{Spec{Name: "facts", Shape: State, Kinds: []string{"DocumentOpened", "DocumentSplit", "DocumentRefused",
 		"PageFinished", "PageFailed", "DeadLettered", "DocumentComposed", "CancelRequested", "RunRequested"},
@@ -34,7 +35,7 @@ var (
 		Key: "tenant/kind/id", Writers: []string{"gateway", "command line"}, Readers: []string{"gateway"}}}
 )
 
-// The stages, the fold and the sink.
+// The stages, the fold and the sinks.
 var (
 	Prepare = Stage[*schemas.DocumentSubmitted]{
 		Name: "prepare", Reads: []Source{Documents, Splits}, AllClass: true,
@@ -65,6 +66,8 @@ var (
 		Emits: []string{"JobSnapshot", "JobChanged", "DocumentFinished", "UsageRecorded", "DocumentSubmitted"},
 	}
 	ClickHouse = Sink{Name: "clickhouse", Reads: []Spec{Facts.Spec, JobEvents.Spec, Usage.Spec}}
+	S3         = Sink{Name: "s3", Reads: slices.Concat(Documents.Specs(), Splits.Specs(), Pages.Specs(), Layouts.Specs(), Compositions.Specs(),
+		[]Spec{Facts.Spec, JobEvents.Spec, Usage.Spec})}
 )
 
 // DeadLetters returns the topic in which a stage sets records aside.
@@ -74,7 +77,7 @@ func DeadLetters(stage string) string { return "dlq." + stage }
 const S3Connector = "connector-s3"
 
 // Readers lists who can dead-letter.
-var Readers = []string{"prepare", "layout", "ocr", "track", "compose", "clickhouse", S3Connector}
+var Readers = []string{"prepare", "layout", "ocr", "track", "compose", "clickhouse", "s3", S3Connector}
 
 // head is the envelope of a fact that closes e.
 func head(e schemas.Event, stage string, page int, kind string) schemas.Head {

@@ -72,6 +72,17 @@ func (l Lanes[E]) Of(class string) []Lane {
 	return out
 }
 
+// Specs lists the lanes as topics.
+func (l Lanes[E]) Specs() []Spec {
+	var out []Spec
+	for _, lane := range l.All() {
+		s := l.Spec
+		s.Name = lane.Topic
+		out = append(out, s)
+	}
+	return out
+}
+
 // Name returns the topic of a lane, without the prefix.
 func (l Lanes[E]) Name(class, priority string) string {
 	if l.Classed {
@@ -190,8 +201,13 @@ func (c Config) Partitions(s Shape) int {
 }
 
 // Group returns the consumer group in which a stage, fold or sink reads a topic. One group a lane: a lane's pause or rebalance stops no
-// other lane.
-func (c Config) Group(reader, topic string) string { return c.Prefix + reader + "." + topic }
+// other lane. The archive has one for all it reads: its topics share one memory.
+func (c Config) Group(reader, topic string) string {
+	if reader == S3.Name {
+		return c.Prefix + reader
+	}
+	return c.Prefix + reader + "." + topic
+}
 
 // Subject returns the registry subject of a kind in a topic: <topic>-value, or <topic>-<record> where a topic carries several kinds.
 func (c Config) Subject(s Spec, kind string) string {

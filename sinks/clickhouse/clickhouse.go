@@ -60,6 +60,19 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 // Ready reports whether the server answers.
 func (s *Sink) Ready(ctx context.Context) error { return classify(ctx, s.conn.Ping(ctx)) }
 
+// Empty removes every row. What is written meanwhile may go too: write again what was written before it returned.
+func (s *Sink) Empty(ctx context.Context) error {
+	for _, t := range tables {
+		bounded, cancel := s.bounded(ctx)
+		err := s.conn.Exec(bounded, "TRUNCATE TABLE "+t.name)
+		cancel()
+		if err != nil {
+			return classify(ctx, fmt.Errorf("emptying %s: %w", t.name, err))
+		}
+	}
+	return nil
+}
+
 // Close ends the connections.
 func (s *Sink) Close() error { return s.conn.Close() }
 
