@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -55,12 +56,7 @@ func startGuarded(t *testing.T) guarded {
 	if _, err := exec.LookPath("java"); err != nil {
 		testenv.Missing(t, "a Java 17 runtime")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	port := freePorts(t)
 	users := []string{"admin:secret-admin"}
 	for _, role := range topology.Roles() {
 		users = append(users, role+":secret-"+role)
@@ -86,6 +82,29 @@ func startGuarded(t *testing.T) guarded {
 		Layout: []string{"layout"}, OCR: []string{"ocr"}, Track: []string{"User:track"}, Compose: []string{"compose"}, Sinks: []string{"sinks"}, Operators: []string{"operators"},
 		Customers: []string{"customers"}}
 	return g
+}
+
+// freePorts returns the first of the ports that three brokers and their controllers take, below those that the kernel gives to clients.
+func freePorts(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		first, free := 20000+rand.IntN(10000), true
+		for n := range 3 {
+			for _, port := range []int{first + 10*n, first + 10*n + 1} {
+				l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+				if err != nil {
+					free = false
+					continue
+				}
+				l.Close()
+			}
+		}
+		if free {
+			return first
+		}
+	}
+	t.Fatal("no free ports for three brokers")
+	return 0
 }
 
 func TestEachRoleMayDoItsWorkAndNothingElse(t *testing.T) {
