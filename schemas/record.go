@@ -32,6 +32,16 @@ type Record struct {
 	Event    Event  // what the value says; nil where that cannot be read
 }
 
+// Header is the value of a record's first header of that name, or "".
+func (r Record) Header(key string) string {
+	for _, h := range r.Headers {
+		if h.Key == key {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
 // RecordHeader is one header of a record.
 type RecordHeader struct {
 	Key   string

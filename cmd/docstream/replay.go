@@ -28,8 +28,8 @@ func (p *program) replayCommand() *cobra.Command {
 	var o replayFlags
 	c := &cobra.Command{Use: "replay", Short: "Run documents again that were submitted before", Args: cobra.NoArgs,
 		Long: "Ask for a new run of every job that meets all criteria, at low priority. Nothing is uploaded again, and the results of earlier\n" +
-			"runs stay. The jobs come from the documents lanes, as far back as these are kept. The same replay said twice does nothing twice;\n" +
-			"--label makes it another one. A gateway does the work: this command asks, and shows how far it is; ending it stops nothing.\n\n" +
+			"runs stay. The jobs come from the documents lanes, as far back as these are kept, and from the archive. The same replay said twice\n" +
+			"does nothing twice; --label makes it another one. A gateway does the work: this command asks, and shows how far it is; ending it stops nothing.\n\n" +
 			"Times read like 2026-11-25, 2026-11-25T08:00:00Z or 24h (ago).",
 		RunE: func(c *cobra.Command, _ []string) error {
 			r, err := o.request(time.Now())

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"docstream/internal/testenv"
+	"docstream/internal/topology"
 	"docstream/ops/sample"
 )
 
@@ -179,6 +180,20 @@ func TestClickHouseIsRebuiltFromTheArchive(t *testing.T) {
 		p.sql("SELECT countIf(status = 'completed') FROM jobs", fmt.Sprint(len(ids)+1))
 		p.sql("SELECT count(), uniqExact(job_id, run, page) FROM pages", fmt.Sprintf("%d\t%d", len(ids)+3, len(ids)+3))
 		p.sql("SELECT count() = uniqExact(event_id), count() = uniqExact(job_id, run, stage, page) FROM usage", "1\t1")
+	})
+
+	t.Run("a job is replayed once its submission is only in the archive", func(t *testing.T) {
+		for _, lane := range topology.Documents.All() {
+			p.forget(vars["PREFIX"], lane.Topic)
+		}
+		for n, again := range []string{"one new run", "said again"} {
+			if out, err := p.command("replay", "--job", ids[1]); err != nil {
+				t.Fatalf("%d: %v: %s", n, err, out)
+			}
+			if j := p.wait(ids[1], time.Minute); j.Run != 1 || j.Status != "completed" {
+				t.Errorf("%s: %+v", again, j)
+			}
+		}
 	})
 
 	t.Run("a file that is gone is named", func(t *testing.T) {

@@ -24,8 +24,8 @@ type Record struct {
 // yield others, and the same one twice. It stops at the first error of yield.
 type Source func(ctx context.Context, from, to time.Time, yield func(Record) error) error
 
-// slack is how far the clock of a broker or a producer may be behind that of the gateway that accepted a job.
-const slack = 10 * time.Minute
+// Slack is how far the clock of a broker or a producer may be behind that of the gateway that accepted a job.
+const Slack = 10 * time.Minute
 
 // idle is how long a read may bring nothing before it is given up.
 const idle = time.Minute
@@ -95,7 +95,7 @@ func bounds(ctx context.Context, conn stream.Connection, plan topology.Config, f
 	}
 	start, err := adm.ListStartOffsets(ctx, topics...)
 	if err == nil && !from.IsZero() {
-		start, err = adm.ListOffsetsAfterMilli(ctx, from.Add(-slack).UnixMilli(), topics...)
+		start, err = adm.ListOffsetsAfterMilli(ctx, from.Add(-Slack).UnixMilli(), topics...)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking where the lanes begin: %w", err)
