@@ -42,6 +42,17 @@ func words(s string) []string {
 	return out
 }
 
+// unmarked leaves the letters and digits of a text, with spaces for all the rest: for truths whose writer made plain quotes and dashes of
+// typeset ones and set marks apart.
+func unmarked(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) {
+			return r
+		}
+		return ' '
+	}, s)
+}
+
 // cellF1 is the harmonic mean of precision and recall over the cells of all Markdown tables as multisets: each counts with its table's number,
 // its row and its column. Marks of Markdown and white space do not count, nor do cells without a word.
 func cellF1(got, want string) float64 {
