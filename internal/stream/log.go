@@ -254,7 +254,8 @@ func (l *logRunner) positions(ctx context.Context, adm *kadm.Client, assigned ma
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(opening)
 	for topic, numbers := range assigned {
-		out[topic] = make(map[int32]kgo.Offset, len(numbers))
+		places := make(map[int32]kgo.Offset, len(numbers))
+		out[topic] = places
 		for n := range numbers {
 			g.Go(func() error {
 				next, err := l.log.Open(ctx, l.partition(topic, n))
@@ -271,7 +272,7 @@ func (l *logRunner) positions(ctx context.Context, adm *kadm.Client, assigned ma
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				out[topic][n] = at
+				places[n] = at
 				return nil
 			})
 		}
