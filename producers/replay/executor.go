@@ -86,6 +86,11 @@ func (x *Executor) Run(ctx context.Context) error {
 func (x *Executor) stand(ctx context.Context) error {
 	topic := x.Plan.Name(topology.Settings.Spec.Name)
 	h := &holder{x: x, kick: make(chan struct{}, 1)}
+	lost := func(_ context.Context, _ *kgo.Client, m map[string][]int32) {
+		if len(m[topic]) > 0 { // a rebalance that takes nothing away says so as well
+			h.end()
+		}
+	}
 	cl, err := x.Conn.Client(kgo.ConsumerGroup(x.Plan.Group("replay", topic)), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()), kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(2*time.Second),
 		kgo.RebalanceTimeout(20*time.Second), kgo.FetchMaxWait(2*time.Second),
@@ -94,8 +99,7 @@ func (x *Executor) stand(ctx context.Context) error {
 				h.begin(ctx)
 			}
 		}),
-		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { h.end() }),
-		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { h.end() }))
+		kgo.OnPartitionsRevoked(lost), kgo.OnPartitionsLost(lost))
 	if err != nil {
 		return err
 	}
