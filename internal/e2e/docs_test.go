@@ -208,7 +208,7 @@ func TestEveryCommandOfThePages(t *testing.T) {
 	if err != nil || len(files) < 5 {
 		t.Fatalf("%d pages: %v", len(files), err)
 	}
-	p := start(t)
+	p := start(t, "--set", "archive.file_age=1s") // a page waits until nothing is left to do
 	for _, file := range files {
 		name := filepath.Base(file)
 		if _, elsewhere := runElsewhere[name]; elsewhere {
