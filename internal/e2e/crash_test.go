@@ -38,8 +38,7 @@ func TestKilledWorkersLoseNothingAndRepeatNothing(t *testing.T) {
 	}{
 		{"the worker that recognises", func() { p.kill("ocr") }},
 		{"its engine child", func() {
-			_ = p.reload()
-			members := tree(p.dev.PIDs["ocr"])
+			members := tree(p.dev.PIDs[p.processes("ocr")[0]])
 			if len(members) < 2 {
 				t.Fatal("the worker has no engine child")
 			}
@@ -80,20 +79,7 @@ func TestAcceptedJobsSurviveTheEndOfEverything(t *testing.T) {
 	for _, id := range ids {
 		before[id] = p.status(id)
 	}
-	children := tree(p.cmd.Process.Pid)[1:]
-	if err := p.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	<-p.done
-	p.eventually(20*time.Second, "every process below to be gone", func() bool {
-		for _, pid := range children {
-			if syscall.Kill(pid, 0) == nil {
-				return false
-			}
-		}
-		return true
-	})
-	p.boot()
+	p.endEverything()
 	for _, id := range ids {
 		if now := p.status(id); now.Version < before[id].Version {
 			t.Errorf("job %s went back from version %d to %d", id, before[id].Version, now.Version)
@@ -109,9 +95,14 @@ func TestAcceptedJobsSurviveTheEndOfEverything(t *testing.T) {
 
 func TestTwoGatewaysGiveTheSameAnswer(t *testing.T) {
 	p := start(t)
-	second := p.gateway()
+	first, second := p.dev.API, ""
+	if len(p.dev.Gateways) > 1 {
+		first, second = p.dev.Gateways[0], p.dev.Gateways[1]
+	} else {
+		second = p.gateway()
+	}
 	for i := range 30 {
-		from, other := p.dev.API, second
+		from, other := first, second
 		if i%2 == 1 {
 			from, other = other, from
 		}
@@ -124,13 +115,13 @@ func TestTwoGatewaysGiveTheSameAnswer(t *testing.T) {
 		}
 		if i%10 == 0 {
 			p.wait(id, time.Minute)
-			mine, theirs := p.get(p.dev.API+"/api/v1/jobs/"+id), p.get(second+"/api/v1/jobs/"+id)
+			mine, theirs := p.get(first+"/api/v1/jobs/"+id), p.get(second+"/api/v1/jobs/"+id)
 			if string(mine.body) != string(theirs.body) {
 				t.Errorf("two answers:\n%s\n%s", mine.body, theirs.body)
 			}
 		}
 	}
-	mine, theirs := p.get(p.dev.API+"/api/v1/jobs?limit=10"), p.get(second+"/api/v1/jobs?limit=10")
+	mine, theirs := p.get(first+"/api/v1/jobs?limit=10"), p.get(second+"/api/v1/jobs?limit=10")
 	if mine.status != 200 || len(mine.body) < 100 || theirs.status != 200 {
 		t.Errorf("lists: %d %.200s; %d", mine.status, mine.body, theirs.status)
 	}

@@ -25,10 +25,11 @@ import (
 	"docstream/internal/testenv"
 )
 
-// platform is one running `docstream dev`.
+// platform is one running `docstream dev`, or the cluster that DOCSTREAM_TEST_CLUSTER names, which the tests share and leave running.
 type platform struct {
 	t    testing.TB
-	dir  string
+	file string // says where everything is
+	dir  string // empty for a cluster
 	args []string
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -36,9 +37,10 @@ type platform struct {
 	log  *lockedBuffer
 }
 
-// devFile is DIR/dev.json.
+// devFile is DIR/dev.json, or the cluster.json of a cluster.
 type devFile struct {
 	API        string         `json:"api"`
+	Gateways   []string       `json:"gateways"` // of a cluster: each by itself, where API is the proxy before them
 	Kafka      string         `json:"kafka"`
 	Registry   string         `json:"registry"`
 	S3         string         `json:"s3"`
@@ -48,10 +50,15 @@ type devFile struct {
 	PIDs       map[string]int `json:"pids"`
 }
 
-// start boots a platform on a directory of the test, with more arguments where given; it is stopped with the test.
+// start boots a platform on a directory of the test, with more arguments where given, which is stopped with the test; or it finds the
+// cluster that runs, where the test asks for nothing that the cluster has not.
 func start(t testing.TB, more ...string) *platform {
 	t.Helper()
+	if file := os.Getenv("DOCSTREAM_TEST_CLUSTER"); file != "" && len(more) == 0 {
+		return found(t, file)
+	}
 	p := &platform{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	p.file = filepath.Join(p.dir, "dev.json")
 	if brokers := os.Getenv("DOCSTREAM_TEST_KAFKA"); brokers != "" {
 		registry := srfake.New() // outlives restarts of the platform, as a registry does
 		t.Cleanup(registry.Close)
@@ -90,7 +97,7 @@ func (p *platform) boot() {
 
 // reload reads dev.json again: pids change when a role is restarted.
 func (p *platform) reload() error {
-	b, err := os.ReadFile(filepath.Join(p.dir, "dev.json"))
+	b, err := os.ReadFile(p.file)
 	if err != nil {
 		return err
 	}
@@ -119,21 +126,6 @@ func (p *platform) stop() {
 			b, _ := os.ReadFile(l)
 			p.t.Logf("%s ends:\n%s", filepath.Base(l), tail(b, 3000))
 		}
-	}
-}
-
-// kill ends a role with signal 9, as the kernel would.
-func (p *platform) kill(role string) {
-	p.t.Helper()
-	if err := p.reload(); err != nil {
-		p.t.Fatal(err)
-	}
-	pid := p.dev.PIDs[role]
-	if pid == 0 {
-		p.t.Fatalf("there is no role %q in %v", role, p.dev.PIDs)
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		p.t.Fatal(err)
 	}
 }
 

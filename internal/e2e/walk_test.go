@@ -262,7 +262,7 @@ func largeDocument(t *testing.T, p *platform) {
 	}
 	for role, pid := range p.dev.PIDs {
 		for i, member := range tree(pid) {
-			if role == "dev" && i > 0 {
+			if (role == "dev" || role == "cluster") && i > 0 {
 				break // its children are the other roles
 			}
 			mb, err := peak(member)
