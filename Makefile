@@ -11,7 +11,7 @@ PYTHON  ?= python3
 export DOCSTREAM_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-notifications test-replay build parts lint generate release-schemas bench clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
+.PHONY: help run test test-notifications test-replay build parts lint generate release-schemas bench cluster secrets clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -62,6 +62,14 @@ release-schemas: ## keep the schemas of today as released, if they differ from t
 	@n=$$(ls schemas/released | grep -E '^[0-9]+$$' | sort -n | tail -1); \
 	if diff -q <(cat schemas/*.avsc) <(cat schemas/released/$$n/*.avsc) >/dev/null; then echo "nothing changed since release $$n"; else \
 	mkdir schemas/released/$$((n+1)) && cp schemas/*.avsc schemas/released/$$((n+1))/ && echo "released as $$((n+1))"; fi
+
+cluster: build ## run the services of docker-compose.kafka.yml as processes here, and the suite on them (KEEP=1 stays up)
+	@$(PYTHON) ops/parts/fetch.py --with kafka --with apicurio
+	@cd ops/cluster && go build -o ../../bin/docstream-cluster .
+	@DOCSTREAM_SAMPLES="$(SAMPLES)" bin/docstream-cluster$(if $(KEEP), --keep)$(if $(RUN), --run "$(RUN)")
+
+secrets: ## write .env with fresh secrets for docker-compose.kafka.yml
+	@ops/docker/secrets.sh .env
 
 bench: build ## measure 50 scanned pages through the engine and through a service that runs in DATA
 	bin/docstream bench e2e --data "$(DATA)" --pages 50 --pairs 3

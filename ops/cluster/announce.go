@@ -27,14 +27,14 @@ type clusterFile struct {
 
 // open makes the first API key and says where everything is.
 func (c *cluster) open(ctx context.Context) error {
-	out, err := c.once(ctx, c.instances["topics"][0], "keys", "create", "--name", "cluster", "--scopes", "documents,admin")
+	key, err := c.once(ctx, c.instances["topics"][0], "keys", "create", "--name", "cluster", "--scopes", "documents,admin")
 	if err != nil {
-		return fmt.Errorf("creating an API key: %s", lastLine(out))
+		return fmt.Errorf("creating an API key: %w", err)
 	}
 	at := func(service, port string) string { return "http://" + c.book.address(c.instances[service][0], port) }
 	env := c.book.environment(c.instances["gateway"][0])
 	f := clusterFile{API: at("nginx", "8080"), Kafka: env["DOCSTREAM_KAFKA_BROKERS"], Registry: env["DOCSTREAM_KAFKA_REGISTRY"], S3: at("s3", "7070"),
-		ClickHouse: at("clickhouse", "8123"), APIKey: lastLine(out), Environment: env}
+		ClickHouse: at("clickhouse", "8123"), APIKey: key, Environment: env}
 	f.Metrics = at("prometheus", "9090") + "/federate?match%5B%5D=" + url.QueryEscape(`{__name__=~"docstream_.*"}`)
 	for _, g := range c.instances["gateway"] {
 		f.Gateways = append(f.Gateways, "http://"+c.book.address(g, "8080"))

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,7 +16,7 @@ import (
 // book says where on this machine things are that the compose file names by service, port and path.
 type book struct {
 	dir   string              // of the data
-	first map[string]instance // the first instance of each service
+	first map[string]instance // the first instance of each service and alias
 
 	mu    sync.Mutex
 	ports map[string]int // instance:container port
@@ -22,9 +24,21 @@ type book struct {
 
 func newBook(dir string, instances map[string][]instance) *book {
 	b := &book{dir: dir, first: map[string]instance{}, ports: map[string]int{}}
-	for service, all := range instances {
-		if len(all) > 0 {
-			b.first[service] = all[0]
+	for _, service := range slices.Sorted(maps.Keys(instances)) {
+		all := instances[service]
+		if len(all) == 0 {
+			continue
+		}
+		b.first[service] = all[0]
+		for _, network := range all[0].service.Networks {
+			if network == nil {
+				continue
+			}
+			for _, alias := range network.Aliases { // where several services have it, the first stands for all
+				if _, ok := b.first[alias]; !ok {
+					b.first[alias] = all[0]
+				}
+			}
 		}
 	}
 	return b

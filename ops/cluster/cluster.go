@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -111,24 +112,39 @@ func (c *cluster) bring(ctx context.Context, s types.ServiceConfig) error {
 // task runs an instance to its end, again where it fails.
 func (c *cluster) task(ctx context.Context, in instance) error {
 	for {
-		out, err := c.once(ctx, in, c.program(in)[1:]...)
+		err := c.try(ctx, in)
 		if err == nil {
 			return nil
 		}
-		c.log.Warn("the task failed", "task", in.name, "error", lastLine(out))
+		c.log.Warn("the task failed", "task", in.name, "error", err)
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %s", context.Cause(ctx), lastLine(out))
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		case <-time.After(time.Second):
 		}
 	}
 }
 
-// once runs our own program with the environment of an instance and returns what it says.
-func (c *cluster) once(ctx context.Context, in instance, args ...string) ([]byte, error) {
+// try runs a task once.
+func (c *cluster) try(ctx context.Context, in instance) error {
+	if repository(in.service.Image) != ours {
+		return c.createTopic(ctx, in)
+	}
+	_, err := c.once(ctx, in, c.program(in)[1:]...)
+	return err
+}
+
+// once runs our own program with the environment of an instance and returns the last line of what it prints.
+func (c *cluster) once(ctx context.Context, in instance, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, c.bin("docstream"), args...)
 	cmd.Env = append(c.inherited(), pairs(c.book.environment(in))...)
-	return cmd.CombinedOutput()
+	var says bytes.Buffer
+	cmd.Stderr = &says
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, lastLine(says.Bytes()))
+	}
+	return lastLine(out), nil
 }
 
 // keep starts an instance under a keeper, which starts it again when it dies, and waits until it serves.

@@ -1,12 +1,19 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"docstream/ops/supervise"
 )
@@ -60,6 +67,36 @@ func (c *cluster) jars() string {
 	}
 	slices.Sort(found)
 	return filepath.Dir(found[len(found)-1])
+}
+
+// createTopic does what kafka-topics.sh --create --if-not-exists does, which is not among the jars.
+func (c *cluster) createTopic(ctx context.Context, in instance) error {
+	flags := map[string]string{}
+	words := in.service.Command
+	for i := 1; i < len(words); i++ {
+		if i+1 < len(words) && !strings.HasPrefix(words[i+1], "--") {
+			flags[words[i]] = c.book.local(in, words[i+1])
+			i++
+		} else {
+			flags[words[i]] = ""
+		}
+	}
+	partitions, err := strconv.Atoi(flags["--partitions"])
+	replicas, err2 := strconv.Atoi(flags["--replication-factor"])
+	key, value, ok := strings.Cut(flags["--config"], "=")
+	if _, create := flags["--create"]; err != nil || err2 != nil || !ok || !create || flags["--topic"] == "" {
+		return fmt.Errorf("%q creates no topic", words)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(flags["--bootstrap-server"]))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	_, err = kadm.NewClient(client).CreateTopic(ctx, int32(partitions), int16(replicas), map[string]*string{key: &value}, flags["--topic"])
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	return err
 }
 
 func lastLine(out []byte) string {
