@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -60,7 +61,10 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 		return err
 	}
 	log.Info("the cluster serves", "seconds", seconds(began), "file", c.path())
-	failed := c.suite(ctx, *suite)
+	asked := time.Now()
+	failed := c.inbox(ctx)
+	log.Info("an object that was announced twice is one completed job", "error", failed, "seconds", seconds(asked))
+	failed = errors.Join(failed, c.suite(ctx, *suite))
 	log.Info("the suite has ended", "error", failed, "seconds", seconds(began))
 	if *keep && ctx.Err() == nil {
 		fmt.Printf("\nThe cluster stays up; Ctrl-C stops it.\n  API      %s\n  API key and all addresses  %s\n  Logs     %s\n", c.file.API, c.path(), filepath.Join(c.dir, "logs"))
