@@ -2,5 +2,5 @@
 // its processes by id, and look into every store afterwards. There is no code here but tests.
 //
 // The suite runs on the embedded broker, or on the Kafka that DOCSTREAM_TEST_KAFKA names, or on the cluster of several replicas whose
-// cluster.json DOCSTREAM_TEST_CLUSTER names (make cluster); the tests are the same.
+// folder DOCSTREAM_TEST_CLUSTER names (make cluster); the tests are the same.
 package e2e

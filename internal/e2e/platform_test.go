@@ -27,17 +27,17 @@ import (
 
 // platform is one running `docstream dev`, or the cluster that DOCSTREAM_TEST_CLUSTER names, which the tests share and leave running.
 type platform struct {
-	t    testing.TB
-	file string // says where everything is
-	dir  string // empty for a cluster
-	args []string
-	cmd  *exec.Cmd
-	done chan struct{}
-	dev  devFile
-	log  *lockedBuffer
+	t       testing.TB
+	dir     string
+	cluster bool
+	args    []string
+	cmd     *exec.Cmd
+	done    chan struct{}
+	dev     devFile
+	log     *lockedBuffer
 }
 
-// devFile is DIR/dev.json, or the cluster.json of a cluster.
+// devFile is DIR/dev.json.
 type devFile struct {
 	API        string         `json:"api"`
 	Gateways   []string       `json:"gateways"` // of a cluster: each by itself, where API is the proxy before them
@@ -54,11 +54,10 @@ type devFile struct {
 // cluster that runs, where the test asks for nothing that the cluster has not.
 func start(t testing.TB, more ...string) *platform {
 	t.Helper()
-	if file := os.Getenv("DOCSTREAM_TEST_CLUSTER"); file != "" && len(more) == 0 {
-		return found(t, file)
+	if dir := os.Getenv("DOCSTREAM_TEST_CLUSTER"); dir != "" && len(more) == 0 {
+		return found(t, dir)
 	}
 	p := &platform{t: t, dir: filepath.Join(t.TempDir(), "data")}
-	p.file = filepath.Join(p.dir, "dev.json")
 	if brokers := os.Getenv("DOCSTREAM_TEST_KAFKA"); brokers != "" {
 		registry := srfake.New() // outlives restarts of the platform, as a registry does
 		t.Cleanup(registry.Close)
@@ -97,7 +96,7 @@ func (p *platform) boot() {
 
 // reload reads dev.json again: pids change when a role is restarted.
 func (p *platform) reload() error {
-	b, err := os.ReadFile(p.file)
+	b, err := os.ReadFile(filepath.Join(p.dir, "dev.json"))
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,10 @@ import (
 )
 
 // found returns the platform of a cluster that runs already.
-func found(t testing.TB, file string) *platform {
+func found(t testing.TB, dir string) *platform {
 	t.Helper()
-	p := &platform{t: t, file: file, log: &lockedBuffer{}}
-	p.eventually(2*time.Minute, "the cluster of "+file+" to be ready", func() bool { return p.reload() == nil && p.ready() })
+	p := &platform{t: t, dir: dir, cluster: true}
+	p.eventually(2*time.Minute, "the cluster in "+dir+" to be ready", func() bool { return p.reload() == nil && p.ready() })
 	return p
 }
 
@@ -87,7 +87,7 @@ var notKilled = []string{"cluster", "registry", "prometheus"}
 // endEverything kills all processes at once and waits until everything serves again.
 func (p *platform) endEverything() {
 	p.t.Helper()
-	if p.dir != "" {
+	if !p.cluster {
 		p.endDev()
 		return
 	}

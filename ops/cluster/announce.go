@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,21 +9,46 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
-// clusterFile is DIR/cluster.json, by which the end-to-end suite and the commands find the cluster. It holds a key: only its owner may read it.
-type clusterFile struct {
-	API        string         `json:"api"`      // through nginx
-	Gateways   []string       `json:"gateways"` // each by itself
-	Kafka      string         `json:"kafka"`
-	Registry   string         `json:"registry"`
-	S3         string         `json:"s3"`
-	ClickHouse string         `json:"clickhouse"`
-	Metrics    string         `json:"metrics"` // of every role, as Prometheus has them
-	APIKey     string         `json:"api_key"`
-	PIDs       map[string]int `json:"pids"`
+// service is DIR/dev.json, as docstream dev writes it for its folder: so every command that takes --data DIR works on the cluster too. It
+// holds keys: only its owner may read it.
+type service struct {
+	API          string         `json:"api"` // through nginx
+	APIReference string         `json:"api_reference"`
+	Gateways     []string       `json:"gateways"` // each by itself
+	Kafka        string         `json:"kafka"`
+	Registry     string         `json:"registry"`
+	TopicsPrefix string         `json:"topics_prefix"`
+	S3           string         `json:"s3"`
+	S3Bucket     string         `json:"s3_bucket"`
+	S3AccessKey  string         `json:"s3_access_key"`
+	S3SecretKey  string         `json:"s3_secret_key"`
+	ClickHouse   string         `json:"clickhouse"`
+	Metrics      string         `json:"metrics"` // of every role, as Prometheus has them
+	APIKey       string         `json:"api_key"`
+	PIDs         map[string]int `json:"pids"`
+	Data         string         `json:"data"`
+}
 
-	Environment map[string]string `json:"environment"` // of the roles: what else is needed to reach the parts as they do
+const (
+	serviceName   = "dev.json"
+	secretsName   = "secrets"
+	lockName      = "lock"
+	defaultPrefix = "docstream." // of the topics, where the compose file sets none
+)
+
+// claim holds the folder while the cluster runs, as docstream dev does.
+func claim(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s is in use by another cluster", dir), f.Close())
+	}
+	return f, nil
 }
 
 // open makes the first API key and says where everything is.
@@ -33,14 +59,19 @@ func (c *cluster) open(ctx context.Context) error {
 	}
 	at := func(service, port string) string { return "http://" + c.book.address(c.instances[service][0], port) }
 	env := c.book.environment(c.instances["gateway"][0])
-	f := clusterFile{API: at("nginx", "8080"), Kafka: env["DOCSTREAM_KAFKA_BROKERS"], Registry: env["DOCSTREAM_KAFKA_REGISTRY"], S3: at("s3", "7070"),
-		ClickHouse: at("clickhouse", "8123"), APIKey: key, Environment: env}
-	f.Metrics = at("prometheus", "9090") + "/federate?match%5B%5D=" + url.QueryEscape(`{__name__=~"docstream_.*"}`)
+	d := service{API: at("nginx", "8080"), Kafka: env["DOCSTREAM_KAFKA_BROKERS"], Registry: env["DOCSTREAM_KAFKA_REGISTRY"],
+		TopicsPrefix: cmp.Or(env["DOCSTREAM_TOPICS_PREFIX"], defaultPrefix), S3: env["DOCSTREAM_OBJECTS_ENDPOINT"], S3Bucket: env["DOCSTREAM_OBJECTS_BUCKET"],
+		S3AccessKey: env["DOCSTREAM_OBJECTS_ACCESS_KEY"], S3SecretKey: env["DOCSTREAM_OBJECTS_SECRET_KEY"], ClickHouse: at("clickhouse", "8123"), APIKey: key, Data: c.dir}
+	d.APIReference = d.API + "/openapi.json"
+	d.Metrics = at("prometheus", "9090") + "/federate?match%5B%5D=" + url.QueryEscape(`{__name__=~"docstream_.*"}`)
 	for _, g := range c.instances["gateway"] {
-		f.Gateways = append(f.Gateways, "http://"+c.book.address(g, "8080"))
+		d.Gateways = append(d.Gateways, "http://"+c.book.address(g, "8080"))
+	}
+	if err := save(filepath.Join(c.dir, secretsName), map[string]string{"house_key": env["DOCSTREAM_HOUSE_KEY_SECRET"]}); err != nil {
+		return err
 	}
 	c.mu.Lock()
-	c.file, c.serving = f, true
+	c.file, c.serving = d, true
 	c.mu.Unlock()
 	return c.write()
 }
@@ -48,13 +79,9 @@ func (c *cluster) open(ctx context.Context) error {
 // announce writes the file again whenever a process was started anew.
 func (c *cluster) announce() {
 	if err := c.write(); err != nil {
-		c.log.Error(clusterName+" cannot be written", "error", err)
+		c.log.Error(serviceName+" cannot be written", "error", err)
 	}
 }
-
-const clusterName = "cluster.json"
-
-func (c *cluster) path() string { return filepath.Join(c.dir, clusterName) }
 
 func (c *cluster) write() error {
 	c.mu.Lock()
@@ -68,10 +95,14 @@ func (c *cluster) write() error {
 			c.file.PIDs[k.Name()] = k.PID()
 		}
 	}
-	b, err := json.MarshalIndent(c.file, "", "  ")
+	return save(filepath.Join(c.dir, serviceName), c.file)
+}
+
+// save writes a file whole, for its owner only.
+func save(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	tmp := c.path() + ".new"
-	return errors.Join(os.WriteFile(tmp, append(b, '\n'), 0o600), os.Rename(tmp, c.path()))
+	return errors.Join(os.WriteFile(path+".new", append(b, '\n'), 0o600), os.Rename(path+".new", path))
 }

@@ -28,7 +28,7 @@ type cluster struct {
 
 	mu      sync.Mutex
 	keepers map[string][]*supervise.Keeper // by service
-	file    clusterFile
+	file    service
 	serving bool
 }
 

@@ -299,3 +299,63 @@ func TestPrometheusTakesItsConfiguration(t *testing.T) {
 		}
 	}
 }
+
+func TestAFolderBelongsToOneCluster(t *testing.T) {
+	dir := t.TempDir()
+	first, err := claim(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := claim(dir); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a second cluster: %v", err)
+	}
+	first.Close()
+	again, err := claim(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}
+
+func TestTheServiceFileIsPrivateAndNamesWhatRuns(t *testing.T) {
+	c := planned(t)
+	if err := c.write(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(c.dir, serviceName)); err == nil {
+		t.Error("it is written before everything serves")
+	}
+	c.serving, c.file = true, service{API: "http://x"}
+	if err := c.write(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(c.dir, serviceName))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+	if c.file.PIDs["cluster"] != os.Getpid() {
+		t.Errorf("pids %v", c.file.PIDs)
+	}
+}
+
+func TestATopicIsCreatedFromItsCommandLine(t *testing.T) {
+	in := instance{name: "x"}
+	for _, words := range [][]string{{"kafka-topics.sh", "--create", "--topic", "t"}, {"kafka-topics.sh", "--delete", "--topic", "t", "--partitions", "1", "--replication-factor", "1", "--config", "a=b"}} {
+		in.service.Command = words
+		if err := planned(t).createTopic(t.Context(), in); err == nil || !strings.Contains(err.Error(), "creates no topic") {
+			t.Errorf("%v: %v", words, err)
+		}
+	}
+}
+
+func TestEverythingThatIsMissingIsSaidAtOnce(t *testing.T) {
+	c := planned(t)
+	c.root = t.TempDir()
+	t.Setenv("PATH", t.TempDir())
+	err := c.needs()
+	for _, what := range []string{"java is missing", "nginx is missing: install", "prometheus is missing: install", "Apache Kafka is missing", "the schema registry is missing", "bin/docstream is missing"} {
+		if err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%q is not said: %v", what, err)
+		}
+	}
+}

@@ -53,6 +53,11 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	if err != nil {
 		return err
 	}
+	lock, err := claim(c.dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	defer c.stop()
 	if err := c.start(ctx); err != nil {
 		return err
@@ -60,14 +65,15 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	if err := c.open(ctx); err != nil {
 		return err
 	}
-	log.Info("the cluster serves", "seconds", seconds(began), "file", c.path())
+	log.Info("the cluster serves", "seconds", seconds(began), "folder", c.dir)
 	asked := time.Now()
 	failed := c.inbox(ctx)
 	log.Info("an object that was announced twice is one completed job", "error", failed, "seconds", seconds(asked))
 	failed = errors.Join(failed, c.suite(ctx, *suite))
 	log.Info("the suite has ended", "error", failed, "seconds", seconds(began))
 	if *keep && ctx.Err() == nil {
-		fmt.Printf("\nThe cluster stays up; Ctrl-C stops it.\n  API      %s\n  API key and all addresses  %s\n  Logs     %s\n", c.file.API, c.path(), filepath.Join(c.dir, "logs"))
+		fmt.Printf("\nThe cluster stays up; Ctrl-C stops it.\n  API                        %s\n  API key and all addresses  %s\n  Logs                       %s\n\nTry:  bin/docstream submit FILE --wait --data %s\n",
+			c.file.API, filepath.Join(c.dir, serviceName), filepath.Join(c.dir, "logs"), c.dir)
 		<-ctx.Done()
 	}
 	return failed
@@ -113,7 +119,7 @@ func (c *cluster) suite(ctx context.Context, pattern string) error {
 	args := []string{"test", "-count=1", "-v", "-timeout", "25m", "-run", pattern, "./internal/e2e"}
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = c.root, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), "DOCSTREAM_TEST_CLUSTER="+c.path())
+	cmd.Env = append(os.Environ(), "DOCSTREAM_TEST_CLUSTER="+c.dir)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	return cmd.Run()

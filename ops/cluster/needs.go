@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // needs says at once all that is missing, each with how to get it.
@@ -55,6 +54,3 @@ func repositoryRoot() (string, error) {
 	}
 	return "", errors.Join(err, fmt.Errorf("no %s above this folder", composeFile))
 }
-
-// oneLine joins what is said in several lines.
-func oneLine(err error) string { return strings.Join(strings.Split(err.Error(), "\n"), "; ") }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fetches the pinned parts that Docstream runs on: inference library, models, embedded ClickHouse, test brokers.
 
-    python3 ops/parts/fetch.py [--cache DIR] [--only NAME...] [--with kafka|moto] [--check]
+    python3 ops/parts/fetch.py [--cache DIR] [--only NAME...] [--with kafka|moto|apicurio] [--check]
 
 Promises:
   * every file in the cache has the SHA-256 that parts.json (or kafka-jars.sha256) names; a file that has another
@@ -168,7 +168,19 @@ def maven_copy(pom, folder):
     return folder / "jars"
 
 
+def maven_archive(package, folder):
+    """Lets Maven fetch one archive, without what it depends on."""
+    need("java", "install a Java 17 runtime (package openjdk-17-jre-headless on Debian)")
+    mvn = need("mvn", "install Apache Maven (package maven on Debian)")
+    run_client([mvn, "-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy",
+                f"-Dartifact={package['package']}:{package['version']}:tar.gz:all", f"-DoutputDirectory={folder}"], folder)
+    return one_of(folder.glob("*.tar.gz"), package)
+
+
 CLIENTS = {"pypi": pip_download, "npm": npm_pack}
+
+# What is fetched only where it is asked for.
+APART = ("kafka", "moto", "apicurio")
 
 
 def label(package):
@@ -259,7 +271,7 @@ def twice(what, action):
 
 def wanted_parts(plan, only):
     """(package, parts) pairs for this platform, narrowed to the names asked for (a part's or a package's)."""
-    known = {"kafka", "moto"} | {n for p in plan["packages"] for n in [p["package"], *(x["name"] for x in p["parts"])]}
+    known = set(APART) | {n for p in plan["packages"] for n in [p["package"], *(x["name"] for x in p["parts"])]}
     for name in only:
         if name not in known:
             raise PartError(f"no part is called {name}; there are: {', '.join(sorted(known))}")
@@ -369,6 +381,38 @@ def fetch_moto(cache, check, here=HERE, install_into=pip_install):
             os.replace(new, folder)
 
 
+# ---- Apicurio Registry, for tests against a real registry ----------------------------------------------------------
+
+
+def fetch_apicurio(plan, cache, check, copy=maven_archive):
+    """The program of the registry with its libraries in one folder, out of one verified archive: all of it, or nothing."""
+    package = plan["apicurio"]
+    folder = cache / f"apicurio-{package['version']}"
+    done = folder / ".verified"
+    if not check and done.is_file() and done.read_text() == package["sha256"]:
+        return
+    cache.mkdir(parents=True, exist_ok=True)
+    with locked(cache):
+        if not check and done.is_file() and done.read_text() == package["sha256"]:
+            return  # another run was first
+
+        def action():
+            say(f"fetch {label(package)} ({megabytes(package['bytes'])}) …")
+            with tempfile.TemporaryDirectory(prefix="download.", dir=cache) as tmp:
+                archive = copy(package, Path(tmp))
+                found = sha256_of(archive)
+                if found != package["sha256"]:
+                    raise WrongHash(label(package), package["sha256"], found)
+                new = Path(tmp) / "registry"
+                with tarfile.open(archive) as tar:
+                    tar.extractall(new)  # its bytes are the pinned ones
+                (new / ".verified").write_text(package["sha256"])
+                shutil.rmtree(folder, ignore_errors=True)
+                os.replace(new, folder)
+
+        twice(label(package), action)
+
+
 # ---- the command -------------------------------------------------------------------------------------------------
 
 
@@ -389,21 +433,23 @@ def locked(cache):
 def main(argv=None, here=HERE, clients=None):
     flags = argparse.ArgumentParser(prog="fetch.py", description="Fetches Docstream's pinned parts into a cache.")
     flags.add_argument("--cache", type=Path, default=None, help="default: $DOCSTREAM_CACHE, else ~/.cache/docstream")
-    flags.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these files or packages; kafka and moto are two")
-    flags.add_argument("--with", dest="extra", action="append", choices=["kafka", "moto"], default=[],
-                       help="also Apache Kafka (needs Java 17 and Maven) or moto, for tests against real parts")
+    flags.add_argument("--only", nargs="+", default=[], metavar="NAME", help=f"only these files or packages, or {', '.join(APART)}")
+    flags.add_argument("--with", dest="extra", action="append", choices=APART, default=[],
+                       help="also Apache Kafka or Apicurio Registry (both need Java 17 and Maven) or moto, for tests against real parts")
     flags.add_argument("--check", action="store_true", help="hash every file again, whatever was verified before")
     args = flags.parse_args(argv)
     cache = (args.cache or default_cache()).expanduser().absolute()
     try:
         plan = json.loads((here / "parts.json").read_text())
-        only = [name for name in args.only if name not in ("kafka", "moto")]
+        only = [name for name in args.only if name not in APART]
         if only or not args.only:
             fetch_parts(plan, cache, only, args.check, clients or CLIENTS)
         if "kafka" in args.extra + args.only:
             fetch_kafka(plan, cache, args.check, here)
         if "moto" in args.extra + args.only:
             fetch_moto(cache, args.check, here)
+        if "apicurio" in args.extra + args.only:
+            fetch_apicurio(plan, cache, args.check)
     except (PartError, OSError) as err:
         print(f"error: {err}", file=sys.stderr)
         return 1

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import tarfile
 import tempfile
 import time
 import unittest
@@ -86,7 +87,7 @@ class Fetching(House):
     def test_unknown_name_is_refused_with_the_known_ones(self):
         code, said = self.run_fetch("--only", "wrods.txt")
         self.assertEqual(code, 1)
-        self.assertIn("no part is called wrods.txt; there are: kafka, model.onnx", said)
+        self.assertIn("no part is called wrods.txt; there are: apicurio, kafka, model.onnx", said)
 
     def test_part_for_another_platform_is_skipped_with_a_warning(self):
         self.pin(self.served[0], platform="plan9-mips")
@@ -210,6 +211,50 @@ class Kafka(House):
         (self.cache / "kafka/libs-4/kafka.jar").write_bytes(b"bad")
         self.fetch_kafka(check=True)
         self.assertEqual((self.cache / "kafka/libs-4/kafka.jar").read_bytes(), b"jar")
+
+
+class Apicurio(House):
+    def setUp(self):
+        super().setUp()
+        self.bytes = self.tar(b"a registry")
+        self.plan = {"apicurio": {"package": "a:b", "version": "1", "bytes": 1, "sha256": sha256(self.bytes)}}
+        self.served = []  # what Maven brings, in turn; then the pinned bytes
+
+    def tar(self, program):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w:gz") as t:
+            entry = tarfile.TarInfo("b-runner.jar")
+            entry.size = len(program)
+            t.addfile(entry, io.BytesIO(program))
+        return out.getvalue()
+
+    def copy(self, package, folder):
+        self.calls += 1
+        (folder / "b.tar.gz").write_bytes(self.served.pop(0) if self.served else self.bytes)
+        return folder / "b.tar.gz"
+
+    def fetch_apicurio(self, check=False):
+        with contextlib.redirect_stdout(io.StringIO()):
+            fetch.fetch_apicurio(self.plan, self.cache, check, self.copy)
+        return (self.cache / "apicurio-1/b-runner.jar").read_bytes()
+
+    def test_the_program_is_unpacked_once(self):
+        self.assertEqual(self.fetch_apicurio(), b"a registry")
+        self.fetch_apicurio()
+        self.assertEqual(self.calls, 1)
+        self.fetch_apicurio(check=True)
+        self.assertEqual(self.calls, 2)
+
+    def test_an_archive_with_another_hash_is_fetched_again_once(self):
+        self.served = [self.tar(b"another")]
+        self.assertEqual(self.fetch_apicurio(), b"a registry")
+        self.assertEqual(self.calls, 2)
+
+    def test_an_archive_that_stays_wrong_is_never_unpacked(self):
+        self.served = [self.tar(b"another"), self.tar(b"another")]
+        with self.assertRaises(fetch.PartError):
+            self.fetch_apicurio()
+        self.assertEqual(list(self.cache.glob("apicurio*")), [])
 
 
 class Moto(House):
