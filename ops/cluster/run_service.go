@@ -58,9 +58,8 @@ func (c *cluster) registry(in instance) (supervise.Spec, error) {
 
 // apicurio is the registry's program in the cache.
 func (c *cluster) apicurio() string {
-	found, _ := filepath.Glob(filepath.Join(c.cache, "apicurio*", "*-runner.jar")) // the pattern is a good one
-	more, _ := filepath.Glob(filepath.Join(c.cache, "apicurio*", "*", "*-runner.jar"))
-	if found = append(found, more...); len(found) == 0 {
+	found, _ := filepath.Glob(filepath.Join(c.cache, "apicurio", "*", "*-runner.jar")) // the pattern is a good one
+	if len(found) == 0 {
 		return ""
 	}
 	slices.Sort(found)

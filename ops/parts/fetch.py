@@ -387,11 +387,11 @@ def fetch_moto(cache, check, here=HERE, install_into=pip_install):
 def fetch_apicurio(plan, cache, check, copy=maven_archive):
     """The program of the registry with its libraries in one folder, out of one verified archive: all of it, or nothing."""
     package = plan["apicurio"]
-    folder = cache / f"apicurio-{package['version']}"
+    folder = cache / "apicurio" / package["version"]
     done = folder / ".verified"
     if not check and done.is_file() and done.read_text() == package["sha256"]:
         return
-    cache.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(cache):
         if not check and done.is_file() and done.read_text() == package["sha256"]:
             return  # another run was first

@@ -236,7 +236,7 @@ class Apicurio(House):
     def fetch_apicurio(self, check=False):
         with contextlib.redirect_stdout(io.StringIO()):
             fetch.fetch_apicurio(self.plan, self.cache, check, self.copy)
-        return (self.cache / "apicurio-1/b-runner.jar").read_bytes()
+        return (self.cache / "apicurio/1/b-runner.jar").read_bytes()
 
     def test_the_program_is_unpacked_once(self):
         self.assertEqual(self.fetch_apicurio(), b"a registry")
@@ -254,7 +254,7 @@ class Apicurio(House):
         self.served = [self.tar(b"another"), self.tar(b"another")]
         with self.assertRaises(fetch.PartError):
             self.fetch_apicurio()
-        self.assertEqual(list(self.cache.glob("apicurio*")), [])
+        self.assertEqual(list(self.cache.glob("apicurio/*")), [])
 
 
 class Moto(House):
