@@ -162,9 +162,9 @@ func TestNginxSpeaksTheErrorsOfTheAPI(t *testing.T) {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
 		if os.Getenv("CI") != "" {
-			t.Fatal("missing in CI: nginx (package nginx-light on Debian)")
+			t.Fatal("missing in CI: nginx (package nginx on Debian)")
 		}
-		t.Skip("missing: nginx (package nginx-light on Debian)")
+		t.Skip("missing: nginx (package nginx on Debian)")
 	}
 	c := planned(t)
 	in := c.instances["nginx"][0]

@@ -457,3 +457,19 @@ func TestWithoutSecretsNothingStarts(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestOnlyBrokersAnswerToTheirSharedName: what asks for any broker must not be sent to something else.
+func TestOnlyBrokersAnswerToTheirSharedName(t *testing.T) {
+	var answer []string
+	for name, s := range project(t).Services {
+		for _, n := range s.Networks {
+			if n != nil && slices.Contains(n.Aliases, "kafka") {
+				answer = append(answer, name)
+			}
+		}
+	}
+	slices.Sort(answer)
+	if !slices.Equal(answer, []string{"kafka-1", "kafka-2", "kafka-3"}) {
+		t.Errorf("%v answer to kafka", answer)
+	}
+}

@@ -22,7 +22,7 @@ func (c *cluster) needs() error {
 		}
 	}
 	program("java", "install a Java 17 runtime (package openjdk-17-jre-headless on Debian)")
-	program("nginx", "install nginx (package nginx-light on Debian)")
+	program("nginx", "install nginx (package nginx on Debian)")
 	program("prometheus", "install Prometheus (package prometheus on Debian)")
 	file(c.jars(), "Apache Kafka", "run make cluster, or python3 ops/parts/fetch.py --with kafka")
 	file(c.apicurio(), "the schema registry", "run make cluster, or python3 ops/parts/fetch.py --with apicurio")
