@@ -155,3 +155,19 @@ func Lines(parts []Text) Text {
 	out.String = b.String()
 	return out
 }
+
+// Nested writes a table within a table as lines, one a row.
+func Nested(t *document.Table) []Text {
+	var out []Text
+	row, line := 0, []string(nil)
+	for _, c := range t.Cells {
+		if c.Row != row {
+			out = append(out, Plain(strings.Join(line, " ")))
+			row, line = c.Row, nil
+		}
+		if c.Text != "" {
+			line = append(line, c.Text)
+		}
+	}
+	return append(out, Plain(strings.Join(line, " ")))
+}

@@ -25,11 +25,11 @@ func (w *writer) table(n *html.Node, look flow.Look) {
 	switch {
 	case t == nil:
 	case w.cell:
-		w.lines = append(w.lines, nested(t)...)
+		w.lines = append(w.lines, flow.Nested(t)...)
 	case w.aside == within:
 		w.out.Table(t)
 	default:
-		for _, l := range nested(t) {
+		for _, l := range flow.Nested(t) {
 			w.words.Add(l.String, look)
 			w.flush()
 		}
@@ -147,20 +147,4 @@ func (w *writer) inCell(n *html.Node, look flow.Look) flow.Text {
 	in.children(n, look)
 	in.flush()
 	return flow.Lines(in.lines)
-}
-
-// nested writes a table within a table as lines.
-func nested(t *document.Table) []flow.Text {
-	var out []flow.Text
-	row, line := 0, []string(nil)
-	for _, c := range t.Cells {
-		if c.Row != row {
-			out = append(out, flow.Plain(strings.Join(line, " ")))
-			row, line = c.Row, nil
-		}
-		if c.Text != "" {
-			line = append(line, c.Text)
-		}
-	}
-	return append(out, flow.Plain(strings.Join(line, " ")))
 }

@@ -5,7 +5,6 @@ import (
 
 	"docstream/processors/prepare/formats/flow"
 	"docstream/processors/prepare/formats/xmltree"
-	"docstream/schemas/document"
 )
 
 // block reads one block of a text.
@@ -224,7 +223,7 @@ func (r *reader) table(n *xmltree.Node) {
 		return
 	}
 	if r.cell {
-		r.lines = append(r.lines, nested(t)...)
+		r.lines = append(r.lines, flow.Nested(t)...)
 		return
 	}
 	r.out.Table(t)
@@ -257,20 +256,4 @@ func (r *reader) rows(g *flow.Grid, n *xmltree.Node, row *int, head bool) {
 			*row++
 		}
 	}
-}
-
-// nested writes a table within a table as lines.
-func nested(t *document.Table) []flow.Text {
-	var out []flow.Text
-	row, line := 0, []string(nil)
-	for _, c := range t.Cells {
-		if c.Row != row {
-			out = append(out, flow.Plain(strings.Join(line, " ")))
-			row, line = c.Row, nil
-		}
-		if c.Text != "" {
-			line = append(line, c.Text)
-		}
-	}
-	return append(out, flow.Plain(strings.Join(line, " ")))
 }
