@@ -25,7 +25,7 @@ func (w *wiring) replays(v *view.View, p *producers.Producer) *replay.Executor {
 // submissions are those that the lanes still hold, then those that the archive keeps: it goes further back. One that stands in both is
 // yielded twice, which its reader expects. What the archive has lost is told and does not end a replay of all the rest.
 func (w *wiring) submissions() replay.Source {
-	lanes, kept := replay.Lanes(w.cfg.Kafka, w.cfg.Topics), archive.NewReader(places{w.objects})
+	lanes, kept := replay.Lanes(w.cfg.Kafka, w.cfg.Topics), archive.NewReader(w.objects)
 	kept.Damaged = func(d *archive.Damage) error {
 		w.log.Error("a replay passes over what the archive has lost", "file", d.File, "error", d.Err)
 		return nil
