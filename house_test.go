@@ -46,6 +46,7 @@ var rooms = map[string][]string{
 	"internal/stream":    {"schemas", "internal/fault", "internal/topology", "internal/telemetry", "internal/proof"},
 	"internal/testenv":   {"internal/blob", "internal/stream", "internal/topology", "schemas"},
 	"producers":          {"schemas", "internal/fault", "internal/stream"},
+	"producers/clients":  {"schemas"},
 	"producers/replay":   {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology", "internal/proof"},
 	"processors/prepare": {"schemas", "internal/fault", "internal/blob", "internal/engine", "internal/media"},
 	"processors/layout":  {"schemas", "internal/fault", "internal/blob", "internal/engine"},
