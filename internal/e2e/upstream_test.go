@@ -175,7 +175,8 @@ func TestUpstreamProducersAreServed(t *testing.T) {
 			t.Errorf("%s: read %q", name, text)
 		}
 	}
-	done("Go", o.submitted(devTenant, o.key, o.put("in/Go.txt", "A note written by Go.\n")))
+	first := o.submitted(devTenant, o.key, o.put("in/Go.txt", "A note written by Go.\n"))
+	done("Go", first)
 	for _, c := range o.clients() {
 		d := o.put("in/"+c.name+".txt", "A note written by "+c.name+".\n")
 		done(c.name, c.submit(o, devTenant, o.key, d))
@@ -187,6 +188,17 @@ func TestUpstreamProducersAreServed(t *testing.T) {
 	o.refusals(t)
 	done("Go at last", o.submitted(devTenant, o.key, o.put("in/last.txt", "A note written by Go at last.\n")))
 	o.page(t)
+
+	// What a retired key signed before is still believed, by a replay too; what it signs now is not.
+	o.run("keys", "retire", o.key)
+	if said := o.run("replay", "--job", first, "--json"); !strings.Contains(said, `"completed"`) {
+		t.Errorf("the replay says %s", said)
+	}
+	if j := o.wait(first, time.Minute); j.Run != 1 || j.Status != "completed" {
+		t.Errorf("after the replay: %+v", j)
+	}
+	late := o.put("in/late.txt", "Too late.\n")
+	o.eventually(time.Minute, "the retirement to reach the workers", func() bool { return o.dead(o.submitted(devTenant, o.key, late)) == "SIGNATURE_INVALID" })
 }
 
 // refusals: every bad record has its code; only where the tenant is proved is there a job.
