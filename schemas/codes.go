@@ -28,6 +28,11 @@ func Terminal(s Status) bool {
 // Statuses lists the table in the order a job can pass through it.
 var Statuses = []Status{Pending, Processing, Completed, Partial, Failed, Cancelled, Expired}
 
+// Door is the stage that facts name when a submission was refused before any stage saw it: its writer had a tenant but may not say what it
+// says. Such a fact is of a job that nobody has heard of; of a known job it changes nothing, so that a record that cannot be read, whose
+// key is all that names a job, never ends another's work.
+const Door = "door"
+
 // Code is the stable name of an error, the same in the API, the events, the metrics and the dead letters.
 type Code string
 
@@ -90,6 +95,8 @@ const (
 
 	RecordUndecodable Code = "RECORD_UNDECODABLE"
 	SignatureInvalid  Code = "SIGNATURE_INVALID"
+	TenantForged      Code = "TENANT_FORGED"
+	SubmissionInvalid Code = "SUBMISSION_INVALID"
 	StageFailed       Code = "STAGE_FAILED"
 )
 
@@ -145,5 +152,7 @@ var Codes = map[Code]Info{
 
 	RecordUndecodable: {http.StatusUnprocessableEntity, false, "The record is not an event Docstream can read."},
 	SignatureInvalid:  {http.StatusForbidden, false, "The record does not prove its tenant."},
+	TenantForged:      {http.StatusForbidden, false, "The record names another tenant than its key is of."},
+	SubmissionInvalid: {http.StatusUnprocessableEntity, false, "The submission says what it may not say, or lies in the wrong lane."},
 	StageFailed:       {http.StatusUnprocessableEntity, true, "The stage failed for a reason nobody foresaw."},
 }

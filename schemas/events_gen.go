@@ -655,6 +655,45 @@ func (x *PagePrepared) load(m map[string]any) {
 // Kind is the record name, also the CloudEvents type.
 func (x *PagePrepared) Kind() string { return "PagePrepared" }
 
+// ProducerKeyChanged: A producer key was issued, retired or revoked: with it an upstream system proves which tenant its submissions are of.
+type ProducerKeyChanged struct {
+	Head
+	KeyID       string    // Public part of the key, named in every signature.
+	Name        string    // What the owner calls it.
+	Sealed      []byte    // The secret, AES-256-GCM under a key derived from the house key: 12 bytes nonce, then ciphertext and tag, bound to tenant and key id.
+	CreatedAt   time.Time // When it was issued.
+	RetiredAt   time.Time // When it was retired; 0 means it was not.
+	RetiredEnds []LaneEnd // The ends of the documents lanes when it was retired: it verifies what lies before them, and nothing else.
+	RevokedAt   time.Time // When it was revoked; 0 means it was not.
+}
+
+func (x *ProducerKeyChanged) native() map[string]any {
+	m := make(map[string]any, 13)
+	x.Head.native(m)
+	m["key_id"] = x.KeyID
+	m["name"] = x.Name
+	m["sealed"] = bytesOut(x.Sealed)
+	m["created_at"] = timeOut(x.CreatedAt)
+	m["retired_at"] = timeOut(x.RetiredAt)
+	m["retired_ends"] = recordsOut(x.RetiredEnds, (*LaneEnd).native)
+	m["revoked_at"] = timeOut(x.RevokedAt)
+	return m
+}
+
+func (x *ProducerKeyChanged) load(m map[string]any) {
+	x.Head.load(m)
+	x.KeyID = stringIn(m, "key_id", "")
+	x.Name = stringIn(m, "name", "")
+	x.Sealed = bytesIn(m, "sealed")
+	x.CreatedAt = timeIn(m, "created_at")
+	x.RetiredAt = timeIn(m, "retired_at")
+	x.RetiredEnds = recordsIn(m, "retired_ends", (*LaneEnd).load)
+	x.RevokedAt = timeIn(m, "revoked_at")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *ProducerKeyChanged) Kind() string { return "ProducerKeyChanged" }
+
 // ReplayChanged: A replay was asked for, or went on: what it is about, how far it is, and what came of it.
 type ReplayChanged struct {
 	Head
@@ -869,6 +908,27 @@ func (x *LaidRegion) load(m map[string]any) {
 	x.Y0 = doubleIn(m, "y0")
 	x.X1 = doubleIn(m, "x1")
 	x.Y1 = doubleIn(m, "y1")
+}
+
+// LaneEnd: Where a partition of a documents lane ended.
+type LaneEnd struct {
+	Topic     string // Full name of the topic.
+	Partition int    // Partition of the topic.
+	Offset    int64  // Offset behind its last record.
+}
+
+func (x *LaneEnd) native() map[string]any {
+	m := make(map[string]any, 3)
+	m["topic"] = x.Topic
+	m["partition"] = int32(x.Partition)
+	m["offset"] = x.Offset
+	return m
+}
+
+func (x *LaneEnd) load(m map[string]any) {
+	x.Topic = stringIn(m, "topic", "")
+	x.Partition = int(intIn(m, "partition", 0))
+	x.Offset = intIn(m, "offset", 0)
 }
 
 // ObjectRef: A range of an object.
@@ -1153,6 +1213,8 @@ func New(kind string) Event {
 		return &PageLaidOut{}
 	case "PagePrepared":
 		return &PagePrepared{}
+	case "ProducerKeyChanged":
+		return &ProducerKeyChanged{}
 	case "ReplayChanged":
 		return &ReplayChanged{}
 	case "RunRequested":
@@ -1180,6 +1242,7 @@ var Kinds = []string{
 	"PageFinished",
 	"PageLaidOut",
 	"PagePrepared",
+	"ProducerKeyChanged",
 	"ReplayChanged",
 	"RunRequested",
 	"UsageRecorded",

@@ -9,6 +9,7 @@ import (
 	"docstream/gateway/view"
 	"docstream/internal/blob"
 	"docstream/internal/engine"
+	"docstream/internal/proof"
 	"docstream/internal/stream"
 	"docstream/internal/telemetry"
 	"docstream/internal/topology"
@@ -35,6 +36,7 @@ type Config struct {
 	Stream     stream.Config     `koanf:"stream"`
 	Engine     engine.Config     `koanf:"engine"`
 	Models     engine.ModelSet   `koanf:"models"`
+	Proof      proof.Config      `koanf:"proof"`
 	Prepare    prepare.Config    `koanf:"prepare"`
 	Layout     layout.Config     `koanf:"layout"`
 	OCR        ocr.Config        `koanf:"ocr"`
@@ -69,6 +71,7 @@ func defaults() Config {
 		Stream:     stream.DefaultConfig(),
 		Engine:     engine.DefaultConfig(),
 		Models:     engine.DefaultModelSet(),
+		Proof:      proof.DefaultConfig(),
 		Prepare:    prepare.DefaultConfig(),
 		Layout:     layout.DefaultConfig(),
 		OCR:        ocr.DefaultConfig(),
@@ -92,7 +95,7 @@ func (c *Config) derive() {
 // Validate asks every section.
 func (c Config) Validate() error {
 	return errors.Join(c.HouseKey.Validate(), c.Kafka.Validate(), c.Topics.Validate(), c.Principals.Validate(), c.Objects.Validate(), c.Gateway.Validate(), c.View.Validate(), c.Stream.Validate(),
-		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Archive.Validate(), c.Connectors.S3.Validate(),
+		c.Engine.Validate(), c.Models.Validate(), c.Proof.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Archive.Validate(), c.Connectors.S3.Validate(),
 		c.Telemetry.Validate(), c.agree())
 }
 

@@ -62,8 +62,10 @@ func (l *laneRunner[I]) batch(ctx context.Context, records []*kgo.Record) ([]*kg
 
 // one ends a record in one of three ways: output, filtered on purpose, or a dead letter (P3).
 func (l *laneRunner[I]) one(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
-	if l.lane.Signed && !l.h.key.Verify(Header(r, schemas.HeaderSignature), r.Topic, r.Value) {
-		return l.dead(ctx, r, nil, fault.Document(schemas.SignatureInvalid, "%s", schemas.Codes[schemas.SignatureInvalid].Meaning), 0)
+	if l.lane.Signed {
+		if refused, out, err := l.door(ctx, r); refused {
+			return out, err
+		}
 	}
 	e, err := l.decode(ctx, r)
 	if err != nil {

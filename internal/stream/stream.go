@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"docstream/internal/proof"
 	"docstream/internal/topology"
 	"docstream/schemas"
 )
@@ -74,6 +75,7 @@ type Harness struct {
 	cfg     Config
 	codec   *schemas.Codec
 	key     schemas.SigningKey
+	proof   *proof.Verifier
 	log     *slog.Logger
 	metrics *metrics
 	gate    *gate
@@ -84,9 +86,13 @@ type Harness struct {
 // New returns an inert harness. key is the house key, with which the submissions of gateways and continuations are signed.
 func New(conn Connection, plan topology.Config, cfg Config, codec *schemas.Codec, key schemas.SigningKey, log *slog.Logger, reg prometheus.Registerer) *Harness {
 	h := &Harness{conn: conn, plan: plan, cfg: cfg, codec: codec, key: key, log: log, metrics: newMetrics(reg)}
+	h.proof = proof.New(proof.DefaultConfig(), key, plan, log)
 	h.gate = newGate(cfg.Slots, map[string]int{"high": cfg.WeightHigh, "normal": cfg.WeightNormal, "low": cfg.WeightLow})
 	return h
 }
+
+// Believe says who proves the writers of records in lanes that are open to others; until then it is the house alone.
+func (h *Harness) Believe(v *proof.Verifier) { h.proof = v }
 
 // Run registers the schemas, then runs every lane until ctx ends. Work in flight is finished and committed before it returns; the first
 // error of a lane stops all.

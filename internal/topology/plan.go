@@ -31,8 +31,8 @@ var (
 		Key: "job id", Writers: []string{"track"}, Readers: []string{"sinks", "customers"}}}
 	Usage = Topic[*schemas.UsageRecorded]{Spec{Name: "usage", Kinds: []string{"UsageRecorded"},
 		Key: "tenant", Writers: []string{"track"}, Readers: []string{"sinks"}}}
-	Settings = Topic[schemas.Event]{Spec{Name: "settings", Shape: Small, Compact: true, Kinds: []string{"APIKeyChanged", "ReplayChanged"},
-		Key: "tenant/kind/id", Writers: []string{"gateway", "command line"}, Readers: []string{"gateway"}}}
+	Settings = Topic[schemas.Event]{Spec{Name: "settings", Shape: Small, Compact: true, Kinds: []string{"APIKeyChanged", "ReplayChanged", "ProducerKeyChanged"},
+		Key: "tenant/kind/id", Writers: []string{"gateway", "command line"}, Readers: []string{"gateway", "prepare"}}}
 )
 
 // The stages, the fold and the sinks.
@@ -143,6 +143,8 @@ func Route(e schemas.Event) (topic, key string, err error) {
 		return Usage.Spec.Name, h.Tenant, nil
 	case *schemas.APIKeyChanged:
 		return Settings.Spec.Name, h.Tenant + "/key/" + e.KeyID, nil
+	case *schemas.ProducerKeyChanged:
+		return Settings.Spec.Name, h.Tenant + "/producer/" + e.KeyID, nil
 	case *schemas.ReplayChanged:
 		return Settings.Spec.Name, h.Tenant + "/replay/" + e.ReplayID, nil
 	case *schemas.DocumentOpened, *schemas.DocumentSplit, *schemas.DocumentRefused, *schemas.PageFinished, *schemas.PageFailed,

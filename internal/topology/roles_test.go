@@ -47,7 +47,7 @@ func families(topics []string) []string {
 
 func TestARoleMayDoWhatItsPlanSaysAndNoMore(t *testing.T) {
 	for role, want := range map[string]struct{ reads, writes, groups, transactions string }{
-		"prepare":   {"documents splits", "dlq.prepare facts pages splits", "prepare.", "prepare."},
+		"prepare":   {"documents settings splits", "dlq.prepare facts pages splits", "prepare.", "prepare."},
 		"layout":    {"pages", "dlq.layout facts layouts", "layout.", "layout."},
 		"ocr":       {"layouts", "dlq.ocr facts", "ocr.", "ocr."},
 		"track":     {"facts jobs", "compositions dlq.track facts job-events jobs splits usage", "track.", "track."},

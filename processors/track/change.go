@@ -92,6 +92,9 @@ func (c *change) split(total int, ranges string) (bool, error) {
 }
 
 func (c *change) refused(ctx context.Context, f *schemas.DocumentRefused) (bool, error) {
+	if f.Stage == schemas.Door && c.s.Version > 0 {
+		return false, nil // its record may name any job of the tenant
+	}
 	if c.s.OpenedAt.IsZero() && len(f.Submission) > 0 {
 		sub, err := c.track.submission(ctx, f.Submission)
 		if err != nil {

@@ -427,3 +427,26 @@ func BenchmarkFoldOfA400PageDocument(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(facts)), "ns/fact")
 }
+
+// A refusal at the door is of a job that nobody has heard of: the record that led to it may name any job of its tenant.
+func TestARefusalAtTheDoorEndsNoOtherJob(t *testing.T) {
+	refusal := &schemas.DocumentRefused{Head: head(0, schemas.Door, 0, "DocumentRefused", 5), Submission: wire, Stage: schemas.Door, Code: "RECORD_UNDECODABLE", Message: "No."}
+	for _, c := range []struct {
+		name  string
+		facts []schemas.Event
+		want  schemas.Status
+	}{
+		{"nobody has heard of", nil, schemas.Failed},
+		{"being read", []schemas.Event{opened(0, 2), finished(0, 1)}, schemas.Processing},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMachine()
+			for _, f := range append(c.facts, refusal) {
+				m.apply(t, f)
+			}
+			if m.state.Status != c.want {
+				t.Errorf("the job is %s, want %s", m.state.Status, c.want)
+			}
+		})
+	}
+}
