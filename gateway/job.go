@@ -59,6 +59,11 @@ type optionsBody struct {
 	OCR           string   `json:"ocr"`
 	Pages         string   `json:"pages,omitempty"`
 	OutputFormats []string `json:"output_formats"`
+	Languages     []string `json:"languages,omitempty"`
+	Tables        string   `json:"tables,omitempty"`  // off; on where it is left out
+	Figures       string   `json:"figures,omitempty"` // likewise
+	DPI           int      `json:"dpi,omitempty"`
+	MaxPages      int      `json:"max_pages,omitempty"`
 }
 
 type jobError struct {
@@ -120,8 +125,9 @@ func (g *Gateway) show(s *schemas.JobSnapshot) jobBody {
 		JobID: s.JobID, Status: s.Status, Stage: s.Stage, Run: s.Run, AfterRun: afterRun(s.Run), ReplayID: s.ReplayID, Version: s.Version,
 		Priority: s.Priority, Progress: progress(s), Runs: g.runs(s),
 		CreatedAt: timestamp(s.SubmittedAt), StartedAt: moment(s.OpenedAt), FinishedAt: moment(s.EndedAt),
-		Source:    sourceBody{Filename: s.Source.Filename, MediaType: s.Source.MediaType, Size: s.Source.Size, SHA256: s.Source.SHA256, Pages: s.PagesTotal},
-		Options:   optionsBody{OCR: s.Options.OCR, Pages: s.Options.Pages, OutputFormats: s.Options.OutputFormats},
+		Source: sourceBody{Filename: s.Source.Filename, MediaType: s.Source.MediaType, Size: s.Source.Size, SHA256: s.Source.SHA256, Pages: s.PagesTotal},
+		Options: optionsBody{OCR: s.Options.OCR, Pages: s.Options.Pages, OutputFormats: s.Options.OutputFormats,
+			Languages: s.Options.Languages, Tables: s.Options.Tables, Figures: s.Options.Figures, DPI: s.Options.DPI, MaxPages: s.Options.MaxPages},
 		Metadata:  s.Metadata,
 		StatusURL: g.statusURL(s.JobID),
 	}

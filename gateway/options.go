@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -13,9 +14,6 @@ import (
 
 // Formats are the outputs a job can compose, in the order they are offered.
 var Formats = []string{"markdown", "json", "html", "csv", "text"}
-
-// ocrModes are the values of the ocr option.
-var ocrModes = []string{"auto", "force", "off"}
 
 const (
 	maxMetadataKeys  = 50
@@ -30,7 +28,7 @@ type options struct {
 }
 
 func defaultOptions() options {
-	return options{priority: "normal", asked: schemas.Options{OCR: ocrModes[0]}}
+	return options{priority: "normal", asked: schemas.Options{OCR: schemas.OCRModes[0]}}
 }
 
 // invalid refuses the value of an option.
@@ -45,7 +43,17 @@ func (o *options) set(name, value string) error {
 	case "priority":
 		return choose(name, trimmed, topology.Priorities, &o.priority)
 	case "ocr":
-		return choose(name, trimmed, ocrModes, &o.asked.OCR)
+		return choose(name, trimmed, schemas.OCRModes, &o.asked.OCR)
+	case "tables":
+		return turn(name, trimmed, &o.asked.Tables)
+	case "figures":
+		return turn(name, trimmed, &o.asked.Figures)
+	case "dpi":
+		return number(name, trimmed, schemas.MinDPI, schemas.MaxDPI, &o.asked.DPI)
+	case "max_pages":
+		return number(name, trimmed, 1, 1_000_000, &o.asked.MaxPages)
+	case "languages":
+		return o.languages(trimmed)
 	case "output_formats":
 		return o.formats(trimmed)
 	case "pages":
@@ -55,7 +63,7 @@ func (o *options) set(name, value string) error {
 	case "webhook_url":
 		return refuse(schemas.OptionNotAvailable, "Webhooks are not offered yet; poll status_url.").with("field", name)
 	}
-	return invalid(name, "There is no such option.").with("allowed", []string{"file", "priority", "output_formats", "ocr", "pages", "metadata"})
+	return invalid(name, "There is no such option.").with("allowed", []string{"file", "priority", "output_formats", "ocr", "pages", "languages", "tables", "figures", "dpi", "max_pages", "metadata"})
 }
 
 func choose(name, value string, allowed []string, into *string) error {
@@ -66,6 +74,44 @@ func choose(name, value string, allowed []string, into *string) error {
 		return invalid(name, "The value is not one of those allowed.").with("allowed", allowed)
 	}
 	*into = value
+	return nil
+}
+
+// turn takes a switch; on is the default and says nothing.
+func turn(name, value string, into *string) error {
+	said := ""
+	if err := choose(name, value, schemas.Switches, &said); err != nil {
+		return err
+	}
+	if *into = ""; said == schemas.Off {
+		*into = said
+	}
+	return nil
+}
+
+func number(name, value string, least, most int, into *int) error {
+	if value == "" {
+		return nil
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < least || n > most {
+		return invalid(name, "The value is not a number within its bounds.").with("least", least).with("most", most)
+	}
+	*into = n
+	return nil
+}
+
+// languages adds to the list, which may come as the formats do.
+func (o *options) languages(value string) error {
+	for l := range strings.SplitSeq(value, ",") {
+		if l = strings.TrimSpace(l); l != "" && !slices.Contains(o.asked.Languages, l) {
+			o.asked.Languages = append(o.asked.Languages, l)
+		}
+	}
+	slices.Sort(o.asked.Languages)
+	if err := (schemas.Options{Languages: o.asked.Languages}).Check(); err != nil {
+		return invalid("languages", "Languages are codes such as de or zh-Hans, parted by commas.").with("max_languages", schemas.MaxLanguages)
+	}
 	return nil
 }
 

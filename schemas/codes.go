@@ -73,6 +73,7 @@ const (
 	DocumentTooManyPages Code = "DOCUMENT_TOO_MANY_PAGES"
 	DocumentUnsupported  Code = "DOCUMENT_UNSUPPORTED"
 	DocumentTooLarge     Code = "DOCUMENT_TOO_LARGE"
+	DocumentTooDense     Code = "DOCUMENT_TOO_DENSE"
 	DocumentTooDeep      Code = "DOCUMENT_TOO_DEEP"
 	DocumentEntities     Code = "DOCUMENT_ENTITIES"
 	ConverterMissing     Code = "CONVERTER_MISSING"
@@ -130,6 +131,7 @@ var Codes = map[Code]Info{
 	DocumentTooManyPages: {http.StatusUnprocessableEntity, false, "The document has more pages than the limit."},
 	DocumentUnsupported:  {http.StatusUnprocessableEntity, false, "The document is of a kind Docstream does not read."},
 	DocumentTooLarge:     {http.StatusUnprocessableEntity, false, "The document unpacks to more than the limit."},
+	DocumentTooDense:     {http.StatusUnprocessableEntity, false, "The document unpacks to far more than its size can account for."},
 	DocumentTooDeep:      {http.StatusUnprocessableEntity, false, "The document is nested deeper than the limit."},
 	DocumentEntities:     {http.StatusUnprocessableEntity, false, "The document declares entities of its own, which are not expanded."},
 	ConverterMissing:     {http.StatusUnprocessableEntity, false, "This deployment has no LibreOffice to convert documents of old Office formats with."},

@@ -960,13 +960,23 @@ type Options struct {
 	OCR           string   // auto: only pages without a good text layer; force: every page; off: never.
 	Pages         string   // Selection such as 1-3,7; empty means all.
 	OutputFormats []string // Formats to compose: markdown, json, html, csv, text; empty means all.
+	Languages     []string // Languages the document is said to be in, such as de or zh; empty: not said. They are checked against what the models read.
+	Tables        string   // off: tables become lines of text; empty: they stay tables.
+	Figures       string   // off: figures are left out; empty: they are named where they stand.
+	DPI           int      // Pixels an inch of pages that are rendered for recognition; 0: as the deployment says.
+	MaxPages      int      // A document of more pages is refused; 0: the deployment's limit alone.
 }
 
 func (x *Options) native() map[string]any {
-	m := make(map[string]any, 3)
+	m := make(map[string]any, 8)
 	m["ocr"] = x.OCR
 	m["pages"] = x.Pages
 	m["output_formats"] = stringsOut(x.OutputFormats)
+	m["languages"] = stringsOut(x.Languages)
+	m["tables"] = x.Tables
+	m["figures"] = x.Figures
+	m["dpi"] = int32(x.DPI)
+	m["max_pages"] = int32(x.MaxPages)
 	return m
 }
 
@@ -974,6 +984,11 @@ func (x *Options) load(m map[string]any) {
 	x.OCR = stringIn(m, "ocr", "auto")
 	x.Pages = stringIn(m, "pages", "")
 	x.OutputFormats = stringsIn(m, "output_formats")
+	x.Languages = stringsIn(m, "languages")
+	x.Tables = stringIn(m, "tables", "")
+	x.Figures = stringIn(m, "figures", "")
+	x.DPI = int(intIn(m, "dpi", 0))
+	x.MaxPages = int(intIn(m, "max_pages", 0))
 }
 
 // Output: One composed result object.

@@ -52,7 +52,7 @@ func newClient(base, key string) *client { return &client{base: base, key: key, 
 
 // submission is what a client asks for.
 type submission struct {
-	priority, formats, ocr, pages, metadata string
+	priority, formats, ocr, pages, languages, tables, figures, dpi, maxPages, metadata string
 }
 
 // client finds the service: --data, else DOCSTREAM_SERVER, else the default folder.
@@ -84,7 +84,8 @@ func (p *program) client() (*client, error) {
 func (c *client) submit(ctx context.Context, path string, s submission) (job, error) {
 	var head bytes.Buffer
 	w := multipart.NewWriter(&head)
-	for _, f := range [][2]string{{"priority", s.priority}, {"output_formats", s.formats}, {"ocr", s.ocr}, {"pages", s.pages}, {"metadata", s.metadata}} {
+	for _, f := range [][2]string{{"priority", s.priority}, {"output_formats", s.formats}, {"ocr", s.ocr}, {"pages", s.pages},
+		{"languages", s.languages}, {"tables", s.tables}, {"figures", s.figures}, {"dpi", s.dpi}, {"max_pages", s.maxPages}, {"metadata", s.metadata}} {
 		if f[1] != "" {
 			if err := w.WriteField(f[0], f[1]); err != nil {
 				return job{}, err

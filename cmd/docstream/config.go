@@ -88,6 +88,9 @@ var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.re
 
 func (c *Config) derive() {
 	c.Layout.Device, c.OCR.Device, c.OCR.Recognition = c.Models.Device, c.Models.Device, c.Models.Recognition
+	if c.Models.Device != "cpu" {
+		c.Engine.MemoryBurst = 0 // the drivers of accelerators ask for address space far beyond what they use
+	}
 	c.Prepare.Versions = []string{layout.Version, ocr.Version, compose.Version}
 	c.Connectors.S3.GPUTypes = c.Gateway.GPUTypes
 }

@@ -36,6 +36,11 @@ func (p *program) submitCommand() *cobra.Command {
 	f.StringVar(&s.priority, "priority", "", "high, normal or low")
 	f.StringVar(&s.ocr, "ocr", "", "auto, force or off")
 	f.StringVar(&s.pages, "pages", "", "pages to read, such as 1-3,7")
+	f.StringVar(&s.languages, "languages", "", "languages of the document as codes, parted by commas; reading needs none")
+	f.StringVar(&s.tables, "tables", "", "on or off: off writes tables as lines of text")
+	f.StringVar(&s.figures, "figures", "", "on or off: off leaves figures out")
+	f.StringVar(&s.dpi, "dpi", "", "pixels an inch of pages that are rendered for recognition: 50 to 400")
+	f.StringVar(&s.maxPages, "max-pages", "", "refuse a document of more pages")
 	f.StringVar(&s.formats, "formats", "", "formats to compose, parted by commas; all where it is left out")
 	f.StringVar(&s.metadata, "metadata", "", "JSON object kept with the job")
 	return c

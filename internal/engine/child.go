@@ -187,6 +187,17 @@ func (c *child) unreported() time.Duration {
 	return max(0, c.state.UserTime()+c.state.SystemTime()-c.reported)
 }
 
+// starved reports whether a dead child's last words are those of a program that was refused memory.
+func (c *child) starved() bool {
+	said := c.tail.String()
+	for _, words := range []string{"out of memory", "cannot allocate memory", "std::bad_alloc"} {
+		if strings.Contains(said, words) {
+			return true
+		}
+	}
+	return false
+}
+
 // tail passes a child's standard error to the log, line by line, and remembers what was said since the last call began: the first lines,
 // where a crash names itself, and the last ones.
 type tail struct {

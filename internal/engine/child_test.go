@@ -82,13 +82,22 @@ func build(m *engine.Mux) error {
 			time.Sleep(time.Millisecond)
 		}
 	})
+	engine.Handle(m, "burst", func(context.Context, struct{}) (facts, error) {
+		hoard = append(hoard, make([]byte, 8<<30)) // at once, faster than anybody looks
+		return facts{}, nil
+	})
 	engine.Handle(m, "grow", func(_ context.Context, n int) (blobOf, error) { return blobOf{make([]byte, n)}, nil })
 	engine.Handle(m, "chatter", func(context.Context, struct{}) (facts, error) {
 		fmt.Println("native chatter on standard output")
 		return facts{PID: 1}, nil
 	})
 	engine.Handle(m, "burn", func(context.Context, struct{}) (facts, error) {
-		for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); {
+		var used syscall.Rusage // of processor time, whoever else wants the processor
+		for start := int64(-1); start < 0 || used.Utime.Nano()-start < int64(100*time.Millisecond); {
+			_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
+			if start < 0 {
+				start = used.Utime.Nano()
+			}
 		}
 		return facts{}, nil
 	})

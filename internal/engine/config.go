@@ -16,6 +16,7 @@ type Config struct {
 	MaxPages         int           `koanf:"max_pages"`         // calls after which a child is replaced at the end of the lease
 	MemoryMark       int64         `koanf:"memory_mark"`       // bytes; a child above it is replaced at the end of the lease
 	MemoryLimit      int64         `koanf:"memory_limit"`      // bytes; a child above it is killed at once
+	MemoryBurst      int64         `koanf:"memory_burst"`      // bytes above that limit which the system itself refuses, where one allocation is faster than the watch; 0: no bound
 	PageDeadline     time.Duration `koanf:"page_deadline"`     // of one call
 	DocumentDeadline time.Duration `koanf:"document_deadline"` // of one lease
 	StartDeadline    time.Duration `koanf:"start_deadline"`    // until a child says that it is ready
@@ -30,6 +31,7 @@ func DefaultConfig() Config {
 		MaxPages:         1000,
 		MemoryMark:       3 << 29,
 		MemoryLimit:      3 << 30,
+		MemoryBurst:      2 << 30,
 		PageDeadline:     2 * time.Minute,
 		DocumentDeadline: time.Hour,
 		StartDeadline:    time.Minute,
@@ -51,6 +53,7 @@ func (c Config) Validate() error {
 	check(c.MaxPages > 0, "max_pages must be positive, is %d", c.MaxPages)
 	check(c.MemoryMark > 0, "memory_mark must be positive, is %d", c.MemoryMark)
 	check(c.MemoryLimit >= c.MemoryMark, "memory_limit (%d) must not be below memory_mark (%d)", c.MemoryLimit, c.MemoryMark)
+	check(c.MemoryBurst >= 0, "memory_burst must not be negative, is %d", c.MemoryBurst)
 	check(c.PageDeadline > 0, "page_deadline must be positive, is %s", c.PageDeadline)
 	check(c.DocumentDeadline >= c.PageDeadline, "document_deadline (%s) must not be below page_deadline (%s)", c.DocumentDeadline, c.PageDeadline)
 	check(c.StartDeadline > 0, "start_deadline must be positive, is %s", c.StartDeadline)
@@ -70,17 +73,18 @@ func (c Config) slots() int {
 type Limits struct {
 	MaxFrame    int64 `json:"max_frame"`    // bytes of one request or answer
 	MemoryLimit int64 `json:"memory_limit"` // bytes; Go's collector works harder near it
+	MemoryBurst int64 `json:"memory_burst"` // bytes above it that the system refuses; 0: no bound
 	Nice        int   `json:"nice"`
 }
 
 const limitsVariable = "DOCSTREAM_ENGINE_LIMITS"
 
 func (c Config) limits() Limits {
-	return Limits{MaxFrame: c.MaxFrame, MemoryLimit: c.MemoryLimit, Nice: c.Nice}
+	return Limits{MaxFrame: c.MaxFrame, MemoryLimit: c.MemoryLimit, MemoryBurst: c.MemoryBurst, Nice: c.Nice}
 }
 
 func (l Limits) variable() string {
-	b, _ := json.Marshal(l) // three integers cannot fail
+	b, _ := json.Marshal(l) // integers cannot fail
 	return limitsVariable + "=" + string(b)
 }
 

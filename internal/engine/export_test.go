@@ -10,3 +10,14 @@ func EncodeCall(method string) []byte {
 	}
 	return b.Bytes()
 }
+
+// ReadMessage reads an answer as a parent does and returns the length of its body.
+func ReadMessage(b []byte, limit int64) int {
+	r := bytes.NewReader(b)
+	var a answer
+	var body bytes.Buffer
+	if h, err := readHeader(r); err == nil {
+		_ = readBody(r, h, &a, &body, limit)
+	}
+	return body.Len()
+}

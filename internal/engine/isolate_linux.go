@@ -26,6 +26,13 @@ func Isolate(l Limits) (in, out *os.File, err error) {
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	runtime.GOMAXPROCS(1) // a slot is one thread of work; the pool scales by slots
 	debug.SetMemoryLimit(l.MemoryLimit / 4 * 3)
+	if l.MemoryBurst > 0 {
+		// What it starts inherits the bound: a converter is no way around it.
+		most := uint64(l.MemoryLimit + l.MemoryBurst)
+		if err := syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
+			fmt.Fprintln(os.Stderr, "engine: the bound of memory was not set:", err)
+		}
+	}
 	// Neither may fail the child: a container can forbid both.
 	if err := renice(l.Nice); err != nil {
 		fmt.Fprintln(os.Stderr, "engine: niceness not set:", err)

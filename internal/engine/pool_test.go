@@ -102,6 +102,7 @@ func TestACallThatLosesItsChildSaysHow(t *testing.T) {
 		{"segv", 0, schemas.EngineCrashed, "SIGSEGV"},
 		{"hang", 300 * time.Millisecond, schemas.EngineTimeout, "longer than"},
 		{"bomb", 0, schemas.EngineOutOfMemory, "over the limit"},
+		{"burst", 0, schemas.EngineOutOfMemory, "memory"},
 	} {
 		t.Run(tc.method, func(t *testing.T) {
 			c := c

@@ -124,6 +124,9 @@ func (s *Slot) exchange(ctx context.Context, method string, b *buffers) (answer,
 			if s.isClosed() {
 				return answer{}, u, stopping().Because(o.err)
 			}
+			if c.starved() {
+				return answer{}, u, broken(schemas.EngineOutOfMemory, c, o.err)
+			}
 			return answer{}, u, broken(schemas.EngineCrashed, c, o.err)
 		case <-ticker.C:
 			rss := s.measure(c)

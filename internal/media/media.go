@@ -70,7 +70,7 @@ var texts = []string{Plain, Markdown, HTML, CSV, TSV, JSON, XML, Mail, RTF}
 var aliases = map[string]string{
 	"image/jpg": JPEG, "image/pjpeg": JPEG, "image/tif": TIFF, "image/x-tiff": TIFF, "image/x-png": PNG, "image/x-bmp": BMP, "image/x-ms-bmp": BMP,
 	"application/x-pdf": PDF, "text/x-markdown": Markdown, "application/xhtml+xml": HTML, "text/rtf": RTF, "application/x-rtf": RTF,
-	"text/xml": XML, "text/json": JSON, "application/csv": CSV, "text/x-csv": CSV, "text/tsv": TSV, "application/x-ndjson": JSON, "application/ld+json": JSON,
+	"text/xml": XML, "image/svg+xml": XML, "text/json": JSON, "application/csv": CSV, "text/x-csv": CSV, "text/tsv": TSV, "application/x-ndjson": JSON, "application/ld+json": JSON,
 	"application/vnd.ms-word.document.macroenabled.12":                        Word,
 	"application/vnd.openxmlformats-officedocument.wordprocessingml.template": Word,
 	"application/vnd.ms-excel.sheet.macroenabled.12":                          Excel,
@@ -89,7 +89,7 @@ var extensions = map[string]string{
 	".pdf": PDF, ".docx": Word, ".docm": Word, ".dotx": Word, ".xlsx": Excel, ".xlsm": Excel, ".xltx": Excel, ".pptx": Slides, ".pptm": Slides, ".ppsx": Slides,
 	".odt": ODT, ".ott": ODT, ".ods": ODS, ".ots": ODS, ".odp": ODP, ".otp": ODP, ".epub": EPUB, ".rtf": RTF, ".txt": Plain, ".text": Plain, ".log": Plain,
 	".md": Markdown, ".markdown": Markdown, ".html": HTML, ".htm": HTML, ".xhtml": HTML, ".csv": CSV, ".tsv": TSV, ".tab": TSV, ".json": JSON, ".jsonl": JSON,
-	".ndjson": JSON, ".xml": XML, ".eml": Mail, ".msg": Outlook, ".doc": OldWord, ".dot": OldWord, ".xls": OldExcel, ".xlt": OldExcel, ".ppt": OldShow, ".pps": OldShow,
+	".ndjson": JSON, ".xml": XML, ".svg": XML, ".eml": Mail, ".msg": Outlook, ".doc": OldWord, ".dot": OldWord, ".xls": OldExcel, ".xlt": OldExcel, ".ppt": OldShow, ".pps": OldShow,
 }
 
 // silent are declared types that say nothing.
@@ -124,6 +124,20 @@ func Agrees(found, declared string) bool {
 		return true
 	}
 	return slices.Contains(texts, found) && (strings.HasPrefix(declared, "text/") || slices.Contains(texts, declared))
+}
+
+// Shams reports whether bytes that are text are called something no text is: the error page that came instead of a document. Old Office
+// documents are no such thing, because programs write web pages and tables under their names.
+func Shams(found, declared, name string) bool {
+	if !slices.Contains(texts, found) {
+		return false
+	}
+	for _, called := range []string{Canonical(declared), ByName(name)} {
+		if called == PDF || slices.Contains(pictures, called) || slices.Contains(packed, called) {
+			return true
+		}
+	}
+	return false
 }
 
 // Detect returns the kind of the bytes a file begins with, or "" where nobody reads it. What the client declares and the name only choose

@@ -85,7 +85,8 @@ func chosen(names []string) ([]format, error) {
 // headOf is the part of the document in front of its pages.
 func (s *Stage) headOf(e *schemas.DocumentFinished) document.Head {
 	h := document.Head{Format: document.DocumentFormat, MediaType: e.Source.MediaType, SHA256: e.Source.SHA256, Pipeline: e.Pipeline,
-		Options: document.Options{OCR: e.Options.OCR, Pages: e.Options.Pages}, Models: maps.Clone(s.models), PagesTotal: e.PagesTotal}
+		Options: document.Options{OCR: e.Options.OCR, Pages: e.Options.Pages, Languages: e.Options.Languages, Tables: e.Options.Tables,
+			Figures: e.Options.Figures, DPI: e.Options.DPI, MaxPages: e.Options.MaxPages}, Warnings: warnings(e), Models: maps.Clone(s.models), PagesTotal: e.PagesTotal}
 	if h.Models == nil {
 		h.Models = map[string]string{}
 	}

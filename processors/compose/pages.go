@@ -36,6 +36,7 @@ func (p *pages) each(ctx context.Context, f func(*document.Page) error) error {
 		if err != nil {
 			return err
 		}
+		asked(page, p.event.Options)
 		if err := f(page); err != nil {
 			return err
 		}

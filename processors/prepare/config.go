@@ -1,10 +1,12 @@
 package prepare
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
 
+	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
 	"docstream/schemas"
 )
@@ -15,12 +17,14 @@ type Config struct {
 	SourceBytes int64  `koanf:"source_bytes"` // bound of that folder, and so of one document
 	CompileDir  string `koanf:"compile_dir"`  // folder of the compiled PDF engine, shared by processes; empty: compile in every child
 
+	MaxBytes  int64 `koanf:"max_bytes"`  // of one document: FILE_TOO_LARGE
 	MaxPages  int   `koanf:"max_pages"`  // of one document
 	MaxSide   int   `koanf:"max_side"`   // pixels a side of a picture that is read at all
 	MaxPixels int64 `koanf:"max_pixels"` // of such a picture
 	MaxText   int64 `koanf:"max_text"`   // bytes of a plain text
 
 	MaxUnpacked    int64 `koanf:"max_unpacked"`    // bytes that the parts of a packed document (Office, e-book) may unpack to
+	MaxRatio       int64 `koanf:"max_ratio"`       // bytes that a packed byte of such a document may unpack to, beyond the first 32 MiB; 0: any
 	MaxParts       int   `koanf:"max_parts"`       // files in such a document
 	MaxDepth       int   `koanf:"max_depth"`       // elements within elements
 	MaxAttachments int   `koanf:"max_attachments"` // of a message that are read as pages; the others are named
@@ -47,12 +51,14 @@ func DefaultConfig() Config {
 		SourceDir:   "data/sources",
 		SourceBytes: 4 << 30,
 		CompileDir:  "data/compiled",
+		MaxBytes:    500 << 20,
 		MaxPages:    3000,
 		MaxSide:     10_000,
 		MaxPixels:   64_000_000,
 		MaxText:     8 << 20,
 
 		MaxUnpacked:    512 << 20,
+		MaxRatio:       100,
 		MaxParts:       20_000,
 		MaxDepth:       256,
 		MaxAttachments: 100,
@@ -79,11 +85,13 @@ func (c Config) Validate() error {
 	}
 	check(c.SourceDir != "", "source_dir is missing")
 	check(c.SourceBytes > 0, "source_bytes must be positive, is %d", c.SourceBytes)
+	check(c.MaxBytes > 0, "max_bytes must be positive, is %d", c.MaxBytes)
 	check(c.MaxPages > 0, "max_pages must be positive, is %d", c.MaxPages)
 	check(c.MaxSide > 0, "max_side must be positive, is %d", c.MaxSide)
 	check(c.MaxPixels > 0, "max_pixels must be positive, is %d", c.MaxPixels)
 	check(c.MaxText > 0, "max_text must be positive, is %d", c.MaxText)
 	check(c.MaxUnpacked > 0, "max_unpacked must be positive, is %d", c.MaxUnpacked)
+	check(c.MaxRatio >= 0, "max_ratio must not be negative, is %d", c.MaxRatio)
 	check(c.MaxParts > 0, "max_parts must be positive, is %d", c.MaxParts)
 	check(c.MaxDepth >= 16 && c.MaxDepth <= 10_000, "max_depth must be 16 to 10000, is %d", c.MaxDepth)
 	check(c.MaxAttachments >= 0, "max_attachments must not be negative, is %d", c.MaxAttachments)
@@ -100,13 +108,18 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (c Config) limits() formats.Limits {
-	return formats.Limits{Pages: c.MaxPages, Side: c.MaxSide, Pixels: c.MaxPixels, Text: c.MaxText, Unpacked: c.MaxUnpacked, Parts: c.MaxParts,
+// limits are the deployment's; a job may ask for fewer pages.
+func (c Config) limits(o schemas.Options) formats.Limits {
+	most := c.MaxPages
+	if o.MaxPages > 0 {
+		most = min(most, o.MaxPages)
+	}
+	return formats.Limits{Pages: most, Side: c.MaxSide, Pixels: c.MaxPixels, Text: c.MaxText, Unpacked: c.MaxUnpacked, Ratio: c.MaxRatio, Parts: c.MaxParts,
 		Depth: c.MaxDepth, Attachments: c.MaxAttachments, Letters: c.MaxLetters}
 }
 
 func (c Config) want(o schemas.Options) formats.Want {
-	return formats.Want{OCR: ocr(o), DPI: c.DPI, Side: c.ImageSide}
+	return formats.Want{OCR: ocr(o), DPI: cmp.Or(o.DPI, c.DPI), Side: c.ImageSide}
 }
 
 // rendering is what of the configuration can change a result.
@@ -117,4 +130,12 @@ func ocr(o schemas.Options) string {
 		return formats.Auto
 	}
 	return o.OCR
+}
+
+// fits refuses a document of more bytes than the limit.
+func (c Config) fits(size int64) error {
+	if size > c.MaxBytes {
+		return fault.Document(schemas.FileTooLarge, "The document has %d bytes; the limit is %d.", size, c.MaxBytes)
+	}
+	return nil
 }

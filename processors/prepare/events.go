@@ -1,10 +1,8 @@
 package prepare
 
 import (
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"docstream/internal/engine"
@@ -65,16 +63,6 @@ func (s *Stage) pipeline(o schemas.Options) string {
 	for _, name := range slices.Sorted(maps.Keys(s.models)) {
 		parts = append(parts, "model", name, s.models[name])
 	}
-	parts = append(parts, "options", canonical(o), "rendering", s.config.rendering(), "stages", Version)
+	parts = append(parts, "options", o.Canonical(), "rendering", s.config.rendering(), "stages", Version)
 	return schemas.PipelineVersion(append(parts, s.config.Versions...)...)
-}
-
-// canonical writes options that mean the same in the same way.
-func canonical(o schemas.Options) string {
-	pages := o.Pages
-	if s, err := schemas.ParseRanges(o.Pages); err == nil {
-		pages = s.String()
-	}
-	formats := slices.Compact(slices.Sorted(slices.Values(o.OutputFormats)))
-	return fmt.Sprintf("ocr=%s pages=%s formats=%s", ocr(o), pages, strings.Join(formats, ","))
 }

@@ -33,6 +33,8 @@ func mediaType(f *os.File, size int64, declared, name string, l formats.Limits) 
 		return packedType(f, size, found, l)
 	case media.IsCompound(found):
 		return compoundType(f)
+	case found != "" && media.Shams(found, declared, name):
+		return "", fault.Document(schemas.MediaTypeMismatch, "The bytes are of the type %s, which is not what the document is called.", found)
 	case found != "":
 		return found, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strings"
 
 	"docstream/internal/blob"
 	"docstream/internal/engine"
@@ -64,6 +65,10 @@ func New(config Config, objects Objects, e Engine, models map[string]string, log
 // An error is about the whole chunk: a fault of the document refuses it; one nobody can place is worth another attempt, and on the last
 // one a page that crashes the engine fails alone.
 func (s *Stage) Work(ctx context.Context, e *schemas.DocumentSubmitted, d schemas.Delivery) ([]schemas.Event, error) {
+	if err := e.Options.Check(); err != nil {
+		field, _, _ := strings.Cut(err.Error(), ":")
+		return nil, fault.Document(schemas.InvalidOption, "The option %s has a value outside its documented set.", field).Because(err)
+	}
 	selection, err := schemas.ParseRanges(e.Options.Pages)
 	if err != nil {
 		return nil, fault.Document(schemas.InvalidOption, "The page selection is not of the form 1-3,7.").Because(err)
@@ -71,11 +76,17 @@ func (s *Stage) Work(ctx context.Context, e *schemas.DocumentSubmitted, d schema
 	if err := s.config.allowed(e); err != nil {
 		return nil, err
 	}
+	if err := s.config.fits(e.Source.Size); err != nil { // before a byte of it is fetched
+		return nil, err
+	}
 	file, err := s.sources.Fetch(ctx, e.Source)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Release()
+	if err := s.config.fits(file.Size); err != nil { // whoever submitted it need not have known its size
+		return nil, err
+	}
 	slot, err := s.engine.Lease(ctx)
 	if err != nil {
 		return nil, err
@@ -83,7 +94,7 @@ func (s *Stage) Work(ctx context.Context, e *schemas.DocumentSubmitted, d schema
 	defer slot.Release()
 
 	w := &work{Stage: s, event: e, delivery: d, slot: slot,
-		document: openRequest{Path: file.Path, MediaType: e.Source.MediaType, Name: e.Source.Filename, Limits: s.config.limits()}}
+		document: openRequest{Path: file.Path, MediaType: e.Source.MediaType, Name: e.Source.Filename, Limits: s.config.limits(e.Options)}}
 	usage, err := slot.Call(ctx, methodOpen, w.document, &w.opened)
 	if err != nil {
 		return nil, err

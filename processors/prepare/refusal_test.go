@@ -57,9 +57,10 @@ func TestADocumentIsRefusedWithItsCode(t *testing.T) {
 		"half a picture":             {"image/png", good[:len(good)/2], nil, schemas.DocumentCorrupt},
 		"a page out of range": {pdfType, book(2), func(e *schemas.DocumentSubmitted, _ *store) { e.Options.Pages = "3-9" },
 			schemas.PagesOutOfRange},
-		"a selection that is none": {pdfType, book(2), func(e *schemas.DocumentSubmitted, _ *store) { e.Options.Pages = "x" }, schemas.InvalidOption},
-		"gone":                     {pdfType, book(2), func(e *schemas.DocumentSubmitted, s *store) { delete(s.bodies, e.Source.Key) }, schemas.SourceMissing},
-		"another size":             {pdfType, book(2), func(e *schemas.DocumentSubmitted, _ *store) { e.Source.Size++ }, schemas.SourceChanged},
+		"a selection that is none":  {pdfType, book(2), func(e *schemas.DocumentSubmitted, _ *store) { e.Options.Pages = "x" }, schemas.InvalidOption},
+		"more bytes than the limit": {pdfType, book(2), func(e *schemas.DocumentSubmitted, s *store) { e.Source.Size = 501 << 20 }, schemas.FileTooLarge},
+		"gone":                      {pdfType, book(2), func(e *schemas.DocumentSubmitted, s *store) { delete(s.bodies, e.Source.Key) }, schemas.SourceMissing},
+		"another size":              {pdfType, book(2), func(e *schemas.DocumentSubmitted, _ *store) { e.Source.Size++ }, schemas.SourceChanged},
 		"other bytes": {pdfType, book(2), func(e *schemas.DocumentSubmitted, s *store) {
 			s.bodies[e.Source.Key] = bytes.Replace(s.bodies[e.Source.Key], []byte("harbour"), []byte("Harbour"), 1)
 		}, schemas.SourceChanged},
@@ -113,7 +114,7 @@ func TestBytesDecideOverTheDeclaredType(t *testing.T) {
 
 func TestAPageThatHangsIsGivenUpOnTheLastAttempt(t *testing.T) {
 	b := newBench(t, pool(t, func(c *engine.Config) { c.PageDeadline = 3 * time.Second }), nil)
-	bomb := pdftest.Page{Content: "/Bomb Do", Bomb: true} // forms that draw forms: more strokes than there is time
+	bomb := pdftest.Page{Content: strings.Repeat("0 0 612 792 re f\n", 200_000)} // more to paint than there is time
 	e := b.submit(pdfType, pdftest.Write(textPage(1), bomb, textPage(3)))
 	events, err := b.stage.Work(t.Context(), e, schemas.Delivery{})
 	if f := fault.Of(err); err == nil || f.Kind != fault.Unknown || f.Code != schemas.EngineTimeout {

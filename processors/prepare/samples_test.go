@@ -81,7 +81,7 @@ func TestBadSamplesEndWell(t *testing.T) {
 		code  schemas.Code // none: best effort, every page has its event
 	}{
 		"fuzzed-poppler-90.pdf":  {pdfType, ""},
-		"fuzzed-pdfbox-4352.pdf": {pdfType, ""},
+		"fuzzed-pdfbox-4352.pdf": {pdfType, schemas.PageCorrupt},
 		"broken-issue-101.pdf":   {pdfType, schemas.DocumentCorrupt},
 		"broken-37.pdf":          {pdfType, ""},
 		"password-r4.pdf":        {pdfType, schemas.DocumentEncrypted},

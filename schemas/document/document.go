@@ -146,12 +146,18 @@ type Head struct {
 	Models     map[string]string `json:"models"` // name to sha256 of every model that can have taken part
 	PagesTotal int               `json:"pages_total"`
 	Failures   []Failure         `json:"failures,omitempty"`
+	Warnings   []string          `json:"warnings,omitempty"` // sentences
 }
 
 // Options are the options that were in force.
 type Options struct {
-	OCR   string `json:"ocr"`
-	Pages string `json:"pages,omitempty"`
+	OCR       string   `json:"ocr"`
+	Pages     string   `json:"pages,omitempty"`
+	Languages []string `json:"languages,omitempty"`
+	Tables    string   `json:"tables,omitempty"`  // off; on where it is left out
+	Figures   string   `json:"figures,omitempty"` // likewise
+	DPI       int      `json:"dpi,omitempty"`
+	MaxPages  int      `json:"max_pages,omitempty"`
 }
 
 // Failure says why a page is missing.

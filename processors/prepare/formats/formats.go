@@ -42,6 +42,7 @@ type Limits struct {
 	Text   int64 // bytes of a plain text; above it likewise
 
 	Unpacked    int64 // bytes that the parts of a packed document may unpack to: DOCUMENT_TOO_LARGE
+	Ratio       int64 // bytes that a packed byte may unpack to, once a document has unpacked to more than some; 0: any: DOCUMENT_TOO_DENSE
 	Parts       int   // files in a packed document: likewise
 	Depth       int   // elements within elements: DOCUMENT_TOO_DEEP
 	Attachments int   // of one message that are read; the others are named
@@ -88,6 +89,16 @@ func Corrupt(err error) error {
 		return err // said already, and better
 	}
 	return fault.Document(schemas.DocumentCorrupt, "%s", schemas.Codes[schemas.DocumentCorrupt].Meaning).Because(err)
+}
+
+// NoWords is the refusal of a text that says nothing.
+func NoWords() error {
+	return fault.Document(schemas.DocumentEmpty, "The document has nothing to read.")
+}
+
+// Dense is the refusal of a document that unpacks to more than its size can account for.
+func Dense(format string, a ...any) error {
+	return fault.Document(schemas.DocumentTooDense, "%s", schemas.Codes[schemas.DocumentTooDense].Meaning).Because(fmt.Errorf(format, a...))
 }
 
 // Unsupported is the refusal of a document that is well formed but of a kind nobody here reads.

@@ -55,6 +55,11 @@ func (Format) Open(f *os.File, size int64, media string, l formats.Limits) (form
 		sample = sample[:strings.LastIndexByte(sample, '\n')+1]
 	}
 	d.comma = separator(sample, media)
+	if first, err := d.open(); err == nil {
+		if _, err := first.Next(); errors.Is(err, io.EOF) {
+			return nil, formats.NoWords()
+		}
+	}
 	return sheet.New([]sheet.Sheet{{Count: d.open, Open: d.open}}, l)
 }
 

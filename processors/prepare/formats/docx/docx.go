@@ -37,6 +37,9 @@ func (Format) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.
 	if err != nil {
 		return nil, err
 	}
+	if err := p.Begins(main, "document"); err != nil {
+		return nil, err
+	}
 	r := &reader{pkg: p, part: main, out: flow.New(l), seen: map[string]bool{}, notes: map[string]note{}}
 	if err := r.open(); err != nil {
 		return nil, err

@@ -266,6 +266,14 @@ func (b *Builder) Document() (formats.Document, error) {
 	return pages(b.pages), nil
 }
 
+// Words is [Builder.Document] for formats that are nothing but words: one without any was not what it was taken for, or ends early.
+func (b *Builder) Words() (formats.Document, error) {
+	if b.err == nil && b.blocks == 0 {
+		return nil, formats.NoWords()
+	}
+	return b.Document()
+}
+
 // Single returns what was built as one page of a larger document, under its number: a part of a document that is a page
 // stays one however long it is, within the bounds of the document.
 func Single(b *Builder, n int) (formats.Page, error) {

@@ -51,7 +51,7 @@ func (Format) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.
 		out.Part(strings.Join(strings.Fields(content(t)), " "), false)
 	}
 	Write(out, root)
-	return out.Document()
+	return out.Words()
 }
 
 var declares = regexp.MustCompile(`(?i)<meta[^>]*charset=["']?\s*([a-z0-9_:-]+)`)

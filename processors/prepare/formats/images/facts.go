@@ -3,6 +3,7 @@ package images
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"math"
 )
 
@@ -115,4 +116,14 @@ func tail(b []byte, n int) []byte {
 		return nil
 	}
 	return b[n:]
+}
+
+// webpCanvas reads the size that the header of WebP's extended kind claims.
+func webpCanvas(r io.ReaderAt) (width, height int, ok bool) {
+	var b [30]byte
+	if _, err := r.ReadAt(b[:], 0); err != nil || string(b[8:16]) != "WEBPVP8X" {
+		return 0, 0, false
+	}
+	three := func(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
+	return three(b[24:]) + 1, three(b[27:]) + 1, true
 }

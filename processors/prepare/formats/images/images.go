@@ -58,6 +58,11 @@ func (Format) Open(f *os.File, size int64, media string, l formats.Limits) (form
 		return openTIFF(f, size, l)
 	}
 	p := &picture{file: f, size: size, coder: coders[media], limits: l}
+	if w, h, ok := webpCanvas(f); ok && media == "image/webp" {
+		if err := l.CheckSize(w, h); err != nil { // the decoder allocates for the canvas before it says how large it is
+			return nil, err
+		}
+	}
 	c, err := p.coder.config(p.reader())
 	if err != nil {
 		return nil, refuse(err)

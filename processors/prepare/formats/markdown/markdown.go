@@ -56,7 +56,7 @@ func (Format) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.
 		return nil, err
 	}
 	html.Write(out, root)
-	return out.Document()
+	return out.Words()
 }
 
 // front leaves out the settings that some writers put before the text, between two lines of dashes.

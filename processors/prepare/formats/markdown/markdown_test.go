@@ -40,3 +40,12 @@ func TestHostileMarkdownIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func FuzzMarkdown(f *testing.F) {
+	f.Add([]byte("# T\n\n- a\n  1. b\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```go\nx\n```\n[l](https://a.example) <b>x</b>"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if _, err := formatstest.Read(t, markdown.New(), markdown.MediaType, in); err != nil && fault.KindOf(err) != fault.Permanent {
+			t.Fatal(err)
+		}
+	})
+}

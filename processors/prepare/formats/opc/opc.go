@@ -2,7 +2,9 @@
 package opc
 
 import (
+	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"strings"
@@ -86,6 +88,28 @@ func resolve(dir, target string) string {
 		target = "/" + dir + target
 	}
 	return strings.TrimPrefix(path.Clean(target), "/")
+}
+
+// Begins refuses a part whose first element is another.
+func (p *Package) Begins(part, name string) error {
+	r, err := p.Reader(part)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	s := xmltree.NewScanner(r, p.depth)
+	for {
+		t, err := s.Next()
+		if err != nil {
+			return formats.Corrupt(err)
+		}
+		if start, ok := t.(xml.StartElement); ok {
+			if start.Name.Local != name {
+				return formats.Corrupt(fmt.Errorf("the main part is a %q", start.Name.Local))
+			}
+			return nil
+		}
+	}
 }
 
 // Related returns the first part of a kind that a part points to, or "".

@@ -23,12 +23,18 @@ import (
 // maxDirectory bounds the directory of a container in bytes.
 const maxDirectory = 16 << 20
 
+// alwaysOpened is how much a container may unpack to however small it is: markup packs well.
+const alwaysOpened = 32 << 20
+
 // Archive is an open container. It is used by one goroutine.
 type Archive struct {
 	names   []string // in the order of the directory
 	files   map[string]*zip.File
 	folded  map[string]string // lower-case name to the first that reads so
 	budget  int64
+	size    int64               // bytes, packed
+	ratio   int64               // bytes that a packed one may unpack to; 0: any
+	opened  int64               // bytes unpacked so far
 	charged map[*zip.File]int64 // bytes of each file that the budget has paid for
 }
 
@@ -47,7 +53,7 @@ func Open(r io.ReaderAt, size int64, l formats.Limits) (*Archive, error) {
 	if err := checkOverlap(z.File); err != nil {
 		return nil, err
 	}
-	a := &Archive{files: make(map[string]*zip.File, len(z.File)), folded: map[string]string{}, budget: l.Unpacked, charged: map[*zip.File]int64{}}
+	a := &Archive{files: make(map[string]*zip.File, len(z.File)), folded: map[string]string{}, budget: l.Unpacked, size: size, ratio: l.Ratio, charged: map[*zip.File]int64{}}
 	for _, f := range z.File {
 		name := strings.TrimPrefix(strings.ReplaceAll(f.Name, `\`, "/"), "/")
 		if _, twice := a.files[name]; twice {
@@ -132,6 +138,9 @@ func (a *Archive) Reader(name string) (io.ReadCloser, error) {
 	if f.Flags&1 != 0 {
 		return nil, formats.Encrypted()
 	}
+	if size := f.UncompressedSize64; a.ratio > 0 && size > max(alwaysOpened, uint64(a.ratio)*f.CompressedSize64) {
+		return nil, formats.Dense("a part of %d bytes says it unpacks to %d; the limit is %d for one", f.CompressedSize64, size, a.ratio)
+	}
 	r, err := f.Open()
 	if err != nil {
 		if errors.Is(err, zip.ErrAlgorithm) {
@@ -173,9 +182,13 @@ func (r *reader) Read(b []byte) (int, error) {
 	if fresh := r.at - r.archive.charged[r.file]; fresh > 0 {
 		r.archive.charged[r.file] = r.at
 		r.archive.budget -= fresh
+		r.archive.opened += fresh
 	}
 	if r.archive.budget < 0 {
 		return 0, formats.TooLarge("the budget of unpacked bytes is used up")
+	}
+	if a := r.archive; a.ratio > 0 && a.opened > max(a.ratio*a.size, alwaysOpened) {
+		return 0, formats.Dense("%d bytes out of %d; the limit is %d for one", a.opened, a.size, a.ratio)
 	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.As(err, new(*fault.Error)) {
 		err = formats.Corrupt(err)

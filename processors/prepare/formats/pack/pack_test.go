@@ -84,6 +84,19 @@ func TestABombCostsItsBudgetOnce(t *testing.T) {
 	}
 }
 
+func TestWhatIsPackedTooTightlyIsRefused(t *testing.T) {
+	b := formatstest.Zip(formatstest.Part{Name: "a", Body: "x"}, formatstest.Part{Name: "bomb", Body: strings.Repeat("0", 40<<20)})
+	for ratio, code := range map[int64]schemas.Code{0: "", 100: schemas.DocumentTooDense, 10_000: ""} {
+		a, err := open(b, func(l *formats.Limits) { l.Ratio = ratio })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Read("bomb", 64<<20); (err == nil) != (code == "") || err != nil && fault.Of(err).Code != code {
+			t.Errorf("%d to one: %v", ratio, err)
+		}
+	}
+}
+
 func TestNamesNeverLeadOut(t *testing.T) {
 	a, err := open(formatstest.Zip(formatstest.Part{Name: "../../etc/passwd", Body: "x"}, formatstest.Part{Name: `\word\a.xml`, Body: "y"}), nil)
 	if err != nil {

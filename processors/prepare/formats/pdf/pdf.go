@@ -39,6 +39,7 @@ const (
 type Format struct {
 	cacheDir string
 	pool     pdfium.Pool
+	memory   memory
 }
 
 // New returns the format; the folder holds the compiled PDFium between processes, no folder means that every process compiles it.
@@ -57,7 +58,7 @@ func (f *Format) Close() {
 
 // Open reads the cross-reference table and the page tree; the pages stay in the file.
 func (f *Format) Open(file *os.File, size int64, _ string, l formats.Limits) (formats.Document, error) {
-	d := &doc{format: f, file: file, size: size}
+	d := &doc{format: f, file: file, size: size, limits: l}
 	if err := d.open(); err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func (f *Format) compile() (pdfium.Pool, error) {
 		config = config.WithCompilationCache(cache)
 	}
 	// Standard output belongs to the engine's frames, and the default would mount the whole root directory.
-	return webassembly.Init(webassembly.Config{Context: context.Background(), MaxTotal: 1, MaxIdle: 1, RuntimeConfig: config,
+	return webassembly.Init(webassembly.Config{Context: f.memory.with(context.Background()), MaxTotal: 1, MaxIdle: 1, RuntimeConfig: config,
 		FSConfig: wazero.NewFSConfig(), Stdout: io.Discard, Stderr: io.Discard})
 }
 
@@ -114,6 +115,7 @@ type doc struct {
 	format *Format
 	file   *os.File
 	size   int64
+	limits formats.Limits
 	pages  int
 
 	pdf pdfium.Pdfium
@@ -128,7 +130,11 @@ func (d *doc) open() error {
 	d.pdf = p
 	r, err := p.OpenDocument(&requests.OpenDocument{FileReader: d.file, FileReaderSize: d.size})
 	if err != nil {
+		full := d.format.memory.full()
 		d.Close()
+		if full {
+			return fault.Document(schemas.EngineOutOfMemory, "%s", schemas.Codes[schemas.EngineOutOfMemory].Meaning).Because(err)
+		}
 		if errors.Is(err, pdfiumerrors.ErrPassword) || errors.Is(err, pdfiumerrors.ErrSecurity) {
 			return fault.Document(schemas.DocumentEncrypted, "%s", schemas.Codes[schemas.DocumentEncrypted].Meaning).Because(err)
 		}
@@ -161,6 +167,9 @@ func (d *doc) Read(n int, w formats.Want) (out formats.Page, err error) {
 	}
 	defer func() {
 		if err != nil {
+			if !errors.As(err, new(*fault.Error)) && d.format.memory.full() {
+				err = fault.Document(schemas.EngineOutOfMemory, "%s", schemas.Codes[schemas.EngineOutOfMemory].Meaning).Because(err)
+			}
 			if !errors.Is(err, pdfiumerrors.ErrPage) {
 				d.Close() // a trap leaves the sandbox in any state
 			}
@@ -185,6 +194,9 @@ func (d *doc) Read(n int, w formats.Want) (out formats.Page, err error) {
 	case good:
 		return formats.Page{Text: p.compose(t)}, nil
 	case blank:
+		if d.spoiled(&p) {
+			return out, brokenPage()
+		}
 		return formats.Page{Text: formats.Empty(n, p.width, p.height)}, nil
 	}
 	if w.OCR == formats.Off {
@@ -202,12 +214,19 @@ func (d *doc) render(p *page, w formats.Want) (out formats.Page, err error) {
 	if dpi < 1 {
 		return out, fault.Document(schemas.PageTooLarge, "The page measures %.0f × %.0f points.", p.width, p.height)
 	}
+	pictures, err := p.checkPictures(d.limits)
+	if err != nil {
+		return out, err
+	}
 	r, err := d.pdf.RenderPageInDPI(&requests.RenderPageInDPI{Page: p.page, DPI: dpi})
 	if err != nil {
 		return out, fmt.Errorf("render: %w", err)
 	}
 	defer r.Cleanup()
 	if w.OCR != formats.Force && formats.Blank(r.Result.RenderedImage) {
+		if p.unreadable(pictures) {
+			return out, brokenPage()
+		}
 		return formats.Page{Text: formats.Empty(p.number, p.width, p.height)}, nil
 	}
 	img, err := formats.Encode(r.Result.RenderedImage, dpi)

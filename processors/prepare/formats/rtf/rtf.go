@@ -48,7 +48,7 @@ func (Format) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.
 	for i, n := range r.notes {
 		r.out.Note(label(i+1), n)
 	}
-	return r.out.Document()
+	return r.out.Words()
 }
 
 // where text goes.

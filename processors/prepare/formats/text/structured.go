@@ -1,12 +1,14 @@
 package text
 
 import (
+	"bytes"
 	"os"
 	"strings"
 
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
 	"docstream/processors/prepare/formats/flow"
+	"docstream/processors/prepare/formats/xmltree"
 	"docstream/schemas"
 )
 
@@ -27,7 +29,7 @@ func NewStructured() Structured { return Structured{} }
 func (Structured) Claims(media string) bool { return media == JSON || media == XML }
 
 // Open reads the text whole.
-func (Structured) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.Document, error) {
+func (Structured) Open(f *os.File, size int64, media string, l formats.Limits) (formats.Document, error) {
 	if size == 0 {
 		return nil, fault.Document(schemas.DocumentEmpty, "%s", schemas.Codes[schemas.DocumentEmpty].Meaning)
 	}
@@ -35,7 +37,18 @@ func (Structured) Open(f *os.File, size int64, _ string, l formats.Limits) (form
 	if err != nil {
 		return nil, err
 	}
+	if err := entities(media, b); err != nil {
+		return nil, err
+	}
 	out := flow.New(l)
 	out.Code(strings.TrimRight(clean(Decode(b)), " \n"))
-	return out.Document()
+	return out.Words()
+}
+
+// entities refuses XML that declares entities of its own: what is shown would not be what its writer meant, and nothing here expands them.
+func entities(media string, b []byte) error {
+	if media != XML {
+		return nil
+	}
+	return xmltree.CheckProlog(bytes.NewReader(b))
 }

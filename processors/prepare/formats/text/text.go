@@ -65,6 +65,9 @@ func (d *doc) Read(n int, _ formats.Want) (formats.Page, error) {
 	for _, c := range chunks(lines) {
 		p.Blocks = append(p.Blocks, c.block())
 	}
+	if len(p.Blocks) == 0 {
+		return formats.Page{}, formats.NoWords()
+	}
 	return formats.Page{Text: p}, nil
 }
 

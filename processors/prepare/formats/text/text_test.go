@@ -62,7 +62,6 @@ func TestTextBecomesParagraphs(t *testing.T) {
 		"blank lines part":      {text.Plain, "one\ntwo\n\n \nthree\r\nfour\r\n", []string{"paragraph one two", "paragraph three four"}},
 		"plain marks are text":  {text.Plain, "# one\n- two", []string{"paragraph # one - two"}},
 		"controls are left out": {text.Plain, "a\x00b\x1b[1m\ttab", []string{"paragraph ab[1m\ttab"}},
-		"nothing":               {text.Plain, " \n\n", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := read(t, c.media, []byte(c.in))

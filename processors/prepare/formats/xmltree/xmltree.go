@@ -185,6 +185,26 @@ func checkDirective(d xml.Directive) error {
 	return nil
 }
 
+// CheckProlog refuses a document whose type declares entities. Damage is no concern of it.
+func CheckProlog(r io.Reader) error {
+	d := xml.NewDecoder(&guard{r: r})
+	d.CharsetReader = charset.NewReaderLabel
+	for {
+		t, err := d.RawToken()
+		if err != nil {
+			return nil
+		}
+		switch t := t.(type) {
+		case xml.StartElement:
+			return nil
+		case xml.Directive:
+			if strings.Contains(strings.ToUpper(string(t)), "<!ENTITY") {
+				return checkDirective(t)
+			}
+		}
+	}
+}
+
 // Tree reads the rest of an element whose start was the last token.
 func (s *Scanner) Tree(start xml.StartElement) (*Node, error) {
 	s.nodes = 0
