@@ -84,14 +84,14 @@ func defaults() Config {
 }
 
 // derived are keys that follow from others and cannot be set: what the model set says is said once.
-var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.recognition": true}
+var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.reading": true}
 
 func (c *Config) derive() {
-	c.Layout.Device, c.OCR.Device, c.OCR.Recognition = c.Models.Device, c.Models.Device, c.Models.Recognition
+	c.Layout.Device, c.OCR.Device, c.OCR.Reading = c.Models.Device, c.Models.Device, c.Models.Reading().String()
 	if c.Models.Device != "cpu" {
 		c.Engine.MemoryBurst = 0 // the drivers of accelerators ask for address space far beyond what they use
 	}
-	c.Prepare.Versions = []string{layout.Version, ocr.Version, compose.Version}
+	c.Prepare.Versions = []string{layout.Version, ocr.Version, c.OCR.Reading, compose.Version}
 	c.Connectors.S3.GPUTypes = c.Gateway.GPUTypes
 }
 
