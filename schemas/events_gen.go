@@ -423,10 +423,11 @@ type JobSnapshot struct {
 	EndedAt       time.Time         // When it reached its terminal status; 0 before.
 	ReplayID      string            // Replay that asked for this run; empty where it was something else.
 	Runs          []PastRun         // The runs before this one, oldest first; the newest 20.
+	Retries       []Retry           // Work that waits for its next attempt, by page; the lowest 100.
 }
 
 func (x *JobSnapshot) native() map[string]any {
-	m := make(map[string]any, 35)
+	m := make(map[string]any, 36)
 	x.Head.native(m)
 	m["version"] = x.Version
 	m["status"] = x.Status
@@ -457,6 +458,7 @@ func (x *JobSnapshot) native() map[string]any {
 	m["ended_at"] = timeOut(x.EndedAt)
 	m["replay_id"] = x.ReplayID
 	m["runs"] = recordsOut(x.Runs, (*PastRun).native)
+	m["retries"] = recordsOut(x.Retries, (*Retry).native)
 	return m
 }
 
@@ -491,6 +493,7 @@ func (x *JobSnapshot) load(m map[string]any) {
 	x.EndedAt = timeIn(m, "ended_at")
 	x.ReplayID = stringIn(m, "replay_id", "")
 	x.Runs = recordsIn(m, "runs", (*PastRun).load)
+	x.Retries = recordsIn(m, "retries", (*Retry).load)
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -744,6 +747,51 @@ func (x *ReplayChanged) load(m map[string]any) {
 
 // Kind is the record name, also the CloudEvents type.
 func (x *ReplayChanged) Kind() string { return "ReplayChanged" }
+
+// RetryScheduled: A record failed for a reason nobody can place and will be tried again.
+type RetryScheduled struct {
+	Head
+	Submission []byte    // The whole DocumentSubmitted in its own wire format: this fact can be the first the fold hears of the job.
+	Page       int       // Page of the record; 0 means the document.
+	FromPage   int       // First page the submission or continuation asked for; 0 where the record is about one page.
+	Stage      string    // Stage that failed.
+	Code       string    // Error code of the closed table.
+	Message    string    // Plain sentence, fit for a client.
+	Attempt    int       // Which retry this is, from 1.
+	MaxRetries int       // Retries before the record is set aside.
+	Due        time.Time // When the next attempt may begin.
+}
+
+func (x *RetryScheduled) native() map[string]any {
+	m := make(map[string]any, 15)
+	x.Head.native(m)
+	m["submission"] = bytesOut(x.Submission)
+	m["page"] = int32(x.Page)
+	m["from_page"] = int32(x.FromPage)
+	m["stage"] = x.Stage
+	m["code"] = x.Code
+	m["message"] = x.Message
+	m["attempt"] = int32(x.Attempt)
+	m["max_retries"] = int32(x.MaxRetries)
+	m["due"] = timeOut(x.Due)
+	return m
+}
+
+func (x *RetryScheduled) load(m map[string]any) {
+	x.Head.load(m)
+	x.Submission = bytesIn(m, "submission")
+	x.Page = int(intIn(m, "page", 0))
+	x.FromPage = int(intIn(m, "from_page", 0))
+	x.Stage = stringIn(m, "stage", "")
+	x.Code = stringIn(m, "code", "")
+	x.Message = stringIn(m, "message", "")
+	x.Attempt = int(intIn(m, "attempt", 0))
+	x.MaxRetries = int(intIn(m, "max_retries", 0))
+	x.Due = timeIn(m, "due")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *RetryScheduled) Kind() string { return "RetryScheduled" }
 
 // RunRequested: Somebody asked for a new run of a job.
 type RunRequested struct {
@@ -1003,6 +1051,36 @@ func (x *PastRun) load(m map[string]any) {
 	x.EndedAt = timeIn(m, "ended_at")
 }
 
+// Retry: Work that failed and waits for its next attempt.
+type Retry struct {
+	Page       int       // Page; of prepare the first one it was asked for; 0 means the outputs.
+	Stage      string    // Stage that failed.
+	Code       string    // Error code of the closed table.
+	Attempt    int       // Which retry this is, from 1.
+	MaxRetries int       // Retries before it is given up.
+	Due        time.Time // When the next attempt may begin.
+}
+
+func (x *Retry) native() map[string]any {
+	m := make(map[string]any, 6)
+	m["page"] = int32(x.Page)
+	m["stage"] = x.Stage
+	m["code"] = x.Code
+	m["attempt"] = int32(x.Attempt)
+	m["max_retries"] = int32(x.MaxRetries)
+	m["due"] = timeOut(x.Due)
+	return m
+}
+
+func (x *Retry) load(m map[string]any) {
+	x.Page = int(intIn(m, "page", 0))
+	x.Stage = stringIn(m, "stage", "")
+	x.Code = stringIn(m, "code", "")
+	x.Attempt = int(intIn(m, "attempt", 0))
+	x.MaxRetries = int(intIn(m, "max_retries", 0))
+	x.Due = timeIn(m, "due")
+}
+
 // Selection: Which jobs a replay is about: those that meet every criterion.
 type Selection struct {
 	From       time.Time // Only jobs accepted at or after this; 0 means from the first that is kept.
@@ -1155,6 +1233,8 @@ func New(kind string) Event {
 		return &PagePrepared{}
 	case "ReplayChanged":
 		return &ReplayChanged{}
+	case "RetryScheduled":
+		return &RetryScheduled{}
 	case "RunRequested":
 		return &RunRequested{}
 	case "UsageRecorded":
@@ -1181,6 +1261,7 @@ var Kinds = []string{
 	"PageLaidOut",
 	"PagePrepared",
 	"ReplayChanged",
+	"RetryScheduled",
 	"RunRequested",
 	"UsageRecorded",
 }

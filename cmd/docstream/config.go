@@ -81,10 +81,11 @@ func defaults() Config {
 }
 
 // derived are keys that follow from others and cannot be set: what the model set says is said once.
-var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.recognition": true}
+var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.recognition": true, "prepare.last_attempt": true}
 
 func (c *Config) derive() {
 	c.Layout.Device, c.OCR.Device, c.OCR.Recognition = c.Models.Device, c.Models.Device, c.Models.Recognition
+	c.Prepare.LastAttempt = len(c.Topics.Delays)
 	c.Prepare.Versions = []string{layout.Version, ocr.Version, compose.Version}
 	c.Connectors.S3.GPUTypes = c.Gateway.GPUTypes
 }

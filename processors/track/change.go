@@ -40,6 +40,8 @@ func (c *change) fold(ctx context.Context, f schemas.Event) (bool, error) {
 		return c.finished(f), nil
 	case *schemas.PageFailed:
 		return c.failed(f), nil
+	case *schemas.RetryScheduled:
+		return c.retried(ctx, f)
 	case *schemas.DeadLettered:
 		return c.dead(f), nil
 	case *schemas.DocumentComposed:
