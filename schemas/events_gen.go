@@ -283,18 +283,21 @@ func (x *DocumentSplit) Kind() string { return "DocumentSplit" }
 // DocumentSubmitted: A document was accepted: the one record that is a submission, version 0 of the job.
 type DocumentSubmitted struct {
 	Head
-	RequestID string            // Request that caused it, for logs and traces.
-	APIKeyID  string            // Id of the API key that submitted, for usage.
-	FromPage  int               // First page this record asks for; above 1 in a continuation.
-	Class     string            // Hardware class of the lane: cpu or gpu.
-	Priority  string            // Lane: high, normal or low.
-	Source    Source            // The document's bytes.
-	Options   Options           // What was asked for.
-	Metadata  map[string]string // The client's own labels, returned unchanged.
+	RequestID    string            // Request that caused it, for logs and traces.
+	APIKeyID     string            // Id of the API key that submitted, for usage.
+	FromPage     int               // First page this record asks for; above 1 in a continuation.
+	Class        string            // Hardware class of the lane: cpu or gpu.
+	Priority     string            // Lane: high, normal or low.
+	Source       Source            // The document's bytes.
+	Options      Options           // What was asked for.
+	Metadata     map[string]string // The client's own labels, returned unchanged.
+	BaseRun      int               // Earlier run of the job whose pages this one keeps; only where kept is not empty.
+	Kept         string            // Pages that are taken over from the earlier run, as ranges; empty: none.
+	KeptPipeline string            // Pipeline version of the kept pages; under another one they are read again.
 }
 
 func (x *DocumentSubmitted) native() map[string]any {
-	m := make(map[string]any, 14)
+	m := make(map[string]any, 17)
 	x.Head.native(m)
 	m["request_id"] = x.RequestID
 	m["api_key_id"] = x.APIKeyID
@@ -304,6 +307,9 @@ func (x *DocumentSubmitted) native() map[string]any {
 	m["source"] = x.Source.native()
 	m["options"] = x.Options.native()
 	m["metadata"] = mapOut(x.Metadata)
+	m["base_run"] = int32(x.BaseRun)
+	m["kept"] = x.Kept
+	m["kept_pipeline"] = x.KeptPipeline
 	return m
 }
 
@@ -317,6 +323,9 @@ func (x *DocumentSubmitted) load(m map[string]any) {
 	x.Source.load(recordIn(m, "source"))
 	x.Options.load(recordIn(m, "options"))
 	x.Metadata = mapIn(m, "metadata")
+	x.BaseRun = int(intIn(m, "base_run", 0))
+	x.Kept = stringIn(m, "kept", "")
+	x.KeptPipeline = stringIn(m, "kept_pipeline", "")
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -542,10 +551,11 @@ type PageFinished struct {
 	Words      int         // Words of text.
 	Confidence float64     // Mean confidence, 0 to 1, three places; 1 for a text layer.
 	Costs      []StageCost // What the stages spent on it so far.
+	Kept       int         // 1 where it was taken over from an earlier run: nobody worked on it, and it counts no unit.
 }
 
 func (x *PageFinished) native() map[string]any {
-	m := make(map[string]any, 13)
+	m := make(map[string]any, 14)
 	x.Head.native(m)
 	m["page"] = int32(x.Page)
 	m["how"] = x.How
@@ -554,6 +564,7 @@ func (x *PageFinished) native() map[string]any {
 	m["words"] = int32(x.Words)
 	m["confidence"] = x.Confidence
 	m["costs"] = recordsOut(x.Costs, (*StageCost).native)
+	m["kept"] = int32(x.Kept)
 	return m
 }
 
@@ -566,6 +577,7 @@ func (x *PageFinished) load(m map[string]any) {
 	x.Words = int(intIn(m, "words", 0))
 	x.Confidence = doubleIn(m, "confidence")
 	x.Costs = recordsIn(m, "costs", (*StageCost).load)
+	x.Kept = int(intIn(m, "kept", 0))
 }
 
 // Kind is the record name, also the CloudEvents type.

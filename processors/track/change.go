@@ -114,7 +114,11 @@ func (c *change) finished(f *schemas.PageFinished) bool {
 		c.s.PagesFailed--
 		c.s.Failures = slices.DeleteFunc(c.s.Failures, func(x schemas.PageFailure) bool { return x.Page == f.Page })
 	} else {
-		c.use(&f.Head, f.Page, f.Costs, 1)
+		units := 1
+		if f.Kept != 0 {
+			units = 0
+		}
+		c.use(&f.Head, f.Page, f.Costs, units)
 	}
 	c.s.Finished = schemas.Bitmap(c.s.Finished).Set(f.Page)
 	if f.How == "text" {
