@@ -24,4 +24,9 @@ const (
 	HeaderDeadTopic     = "docstream-dead-topic"
 	HeaderDeadPartition = "docstream-dead-partition"
 	HeaderDeadOffset    = "docstream-dead-offset"
+
+	// Of the record that says what became of a dead letter.
+	HeaderDeadLetter = "docstream-dead-letter" // its id
+	HeaderDeadState  = "docstream-dead-state"  // redriven or discarded
+	HeaderDeadBy     = "docstream-dead-by"     // who did it
 )

@@ -24,9 +24,9 @@ var (
 
 	Facts = Topic[schemas.Event]{Spec{Name: "facts", Shape: State, Kinds: []string{"DocumentOpened", "DocumentSplit", "DocumentRefused",
 		"PageFinished", "PageFailed", "RetryScheduled", "DeadLettered", "DocumentComposed", "CancelRequested", "RunRequested"},
-		Key: "job id", Writers: []string{"every stage", "the harness", "gateway"}, Readers: []string{"track", "sinks"}}}
+		Key: "job id", Writers: []string{"every stage", "the harness", "gateway", "command line"}, Readers: []string{"track", "sinks"}}}
 	Jobs = Topic[*schemas.JobSnapshot]{Spec{Name: "jobs", Shape: State, Compact: true, Kinds: []string{"JobSnapshot"},
-		Key: "tenant/job id", Writers: []string{"track"}, Readers: []string{"gateway", "track"}}}
+		Key: "tenant/job id", Writers: []string{"track"}, Readers: []string{"gateway", "track", "operators"}}}
 	JobEvents = Topic[*schemas.JobChanged]{Spec{Name: "job-events", Shape: State, Kinds: []string{"JobChanged"},
 		Key: "job id", Writers: []string{"track"}, Readers: []string{"sinks", "customers"}}}
 	Usage = Topic[*schemas.UsageRecorded]{Spec{Name: "usage", Kinds: []string{"UsageRecorded"},
@@ -113,7 +113,7 @@ func (c Config) Specs() []Spec {
 	}
 	out = append(out, c.DelaySpecs()...)
 	for _, r := range Readers {
-		out = append(out, Spec{Name: DeadLetters(r), Shape: Work, Retention: c.DeadLetters, Key: "as the original", Writers: []string{"the harness"}, Readers: []string{"operators"}})
+		out = append(out, Spec{Name: DeadLetters(r), Shape: Work, Retention: c.DeadLetters, Key: "as the original", Writers: []string{"the harness", "gateway", "operators"}, Readers: []string{"operators", "gateway"}})
 	}
 	return out
 }
