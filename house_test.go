@@ -63,6 +63,8 @@ var rooms = map[string][]string{
 	"ops/sample":         {},
 	"cmd/docstream":      {"schemas", "internal", "producers", "processors", "sinks", "connectors", "gateway", "ops"},
 	"internal/e2e":       {},
+
+	"producers/deadletters": {"schemas", "internal/fault", "internal/stream", "internal/topology"},
 }
 
 // vague names say nothing about what is inside.

@@ -64,6 +64,8 @@ const (
 	FormatNotComposed    Code = "FORMAT_NOT_COMPOSED"
 	InvalidSelection     Code = "INVALID_SELECTION"
 	ReplayNotFound       Code = "REPLAY_NOT_FOUND"
+	DeadLetterNotFound   Code = "DEAD_LETTER_NOT_FOUND"
+	JobEnded             Code = "JOB_ENDED"
 	ServiceUnavailable   Code = "SERVICE_UNAVAILABLE"
 	Internal             Code = "INTERNAL"
 
@@ -94,6 +96,8 @@ const (
 	EngineOutOfMemory Code = "ENGINE_OUT_OF_MEMORY"
 	EngineUnavailable Code = "ENGINE_UNAVAILABLE"
 
+	DeadLetterNotRedrivable Code = "DEAD_LETTER_NOT_REDRIVABLE"
+
 	RecordUndecodable Code = "RECORD_UNDECODABLE"
 	SignatureInvalid  Code = "SIGNATURE_INVALID"
 	TenantForged      Code = "TENANT_FORGED"
@@ -121,6 +125,8 @@ var Codes = map[Code]Info{
 	ResultNotAvailable:   {http.StatusConflict, false, "The job ended without a result."},
 	FormatNotComposed:    {http.StatusNotAcceptable, false, "The job was not asked to compose this format."},
 	InvalidSelection:     {http.StatusBadRequest, false, "The selection of a replay names nothing, or a criterion has a value outside its documented set."},
+	DeadLetterNotFound:   {http.StatusNotFound, false, "No such dead letter exists for this tenant."},
+	JobEnded:             {http.StatusConflict, false, "The job has ended already."},
 	ReplayNotFound:       {http.StatusNotFound, false, "No such replay exists for this tenant."},
 	ServiceUnavailable:   {http.StatusServiceUnavailable, true, "A part the answer depends on cannot be reached now."},
 	Internal:             {http.StatusInternalServerError, true, "Something went wrong that should not have."},
@@ -151,6 +157,8 @@ var Codes = map[Code]Info{
 	EngineTimeout:     {http.StatusUnprocessableEntity, true, "The page or document took longer than its deadline."},
 	EngineOutOfMemory: {http.StatusUnprocessableEntity, true, "The page or document needs more memory than the limit."},
 	EngineUnavailable: {http.StatusServiceUnavailable, true, "The engine cannot be started."},
+
+	DeadLetterNotRedrivable: {http.StatusConflict, false, "The dead letter cannot be redriven: it is closed, belongs to no job, or its job runs or ran again."},
 
 	RecordUndecodable: {http.StatusUnprocessableEntity, false, "The record is not an event Docstream can read."},
 	SignatureInvalid:  {http.StatusForbidden, false, "The record does not prove its tenant."},

@@ -84,13 +84,14 @@ func defaults() Config {
 }
 
 // derived are keys that follow from others and cannot be set: what the model set says is said once.
-var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.reading": true}
+var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.reading": true, "prepare.last_attempt": true}
 
 func (c *Config) derive() {
 	c.Layout.Device, c.OCR.Device, c.OCR.Reading = c.Models.Device, c.Models.Device, c.Models.Reading().String()
 	if c.Models.Device != "cpu" {
 		c.Engine.MemoryBurst = 0 // the drivers of accelerators ask for address space far beyond what they use
 	}
+	c.Prepare.LastAttempt = len(c.Topics.Delays)
 	c.Prepare.Versions = []string{layout.Version, ocr.Version, c.OCR.Reading, compose.Version}
 	c.Connectors.S3.GPUTypes = c.Gateway.GPUTypes
 }

@@ -11,6 +11,7 @@ import (
 	"docstream/internal/stream"
 	"docstream/internal/telemetry"
 	"docstream/producers"
+	"docstream/producers/deadletters"
 )
 
 func (p *program) gatewayCommand() *cobra.Command {
@@ -55,6 +56,7 @@ func serveGateway(ctx context.Context, w *wiring) error {
 	x := w.replays(v, p, verifier)
 	g := gateway.New(w.cfg.Gateway, v, p, w.objects, w.key, gateway.Info{Version: w.version, Revision: revision}, w.log, w.reg)
 
+	g.ServeDeadLetters(deadletters.Box{Conn: w.cfg.Kafka, Plan: w.cfg.Topics, Codec: w.codec, Client: client})
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
 	viewing, stopViewing := context.WithCancel(context.WithoutCancel(ctx))

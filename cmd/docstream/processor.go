@@ -84,7 +84,7 @@ func (p *program) process(ctx context.Context, w *wiring, names []string, class 
 		if !started.Load() {
 			return errors.New("the engine is starting")
 		}
-		return nil
+		return h.Stopped()
 	}
 	run := []func(context.Context) error{h.Run}
 	if slices.Contains(names, "prepare") {

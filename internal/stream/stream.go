@@ -27,8 +27,10 @@ type Config struct {
 	FoldBatch   int           `koanf:"fold_batch"`   // facts the fold takes in one transaction
 	SinkBatch   int           `koanf:"sink_batch"`   // records a sink writes at once
 	SinkLinger  time.Duration `koanf:"sink_linger"`  // how long a sink waits to fill a batch
-	MaxAttempts int           `koanf:"max_attempts"` // of a record whose failure nobody can place, the first included
-	Backoff     time.Duration `koanf:"backoff"`      // before the second attempt; doubles, at most 30 s
+	MaxAttempts int           `koanf:"max_attempts"` // of a sink at a batch whose failure nobody can place; stages go by topics.delays
+	Backoff     time.Duration `koanf:"backoff"`      // before asking again for what cannot be reached; doubles, at most 30 s
+	StopAfter   int           `koanf:"stop_after"`   // jobs with dead letters nobody can place, of the last stop_window records, that stop a stage; 0: never
+	StopWindow  int           `koanf:"stop_window"`
 
 	WeightHigh   int `koanf:"weight_high"` // shares of the slots while every lane has work
 	WeightNormal int `koanf:"weight_normal"`
@@ -43,7 +45,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Slots: 2, Batch: 8, FoldBatch: 1000, SinkBatch: 5000, SinkLinger: 500 * time.Millisecond,
-		MaxAttempts: 4, Backoff: 500 * time.Millisecond,
+		MaxAttempts: 4, Backoff: 500 * time.Millisecond, StopAfter: 25, StopWindow: 30,
 		WeightHigh: 16, WeightNormal: 4, WeightLow: 1,
 		SessionTimeout: 6 * time.Second, RebalanceTimeout: 60 * time.Second, TransactionTimeout: 10 * time.Second,
 	}
@@ -56,6 +58,8 @@ func (c Config) Validate() error {
 		return errors.New("stream: slots and batches must be at least 1")
 	case c.MaxAttempts < 1:
 		return errors.New("stream: max_attempts must be at least 1")
+	case c.StopAfter < 0 || c.StopWindow < c.StopAfter:
+		return errors.New("stream: stop_after must not be negative, nor above stop_window")
 	case c.WeightHigh < 1 || c.WeightNormal < 1 || c.WeightLow < 1:
 		return errors.New("stream: every lane needs a weight of at least 1, or it would starve")
 	case c.SessionTimeout < 6*time.Second:
@@ -81,6 +85,17 @@ type Harness struct {
 	gate    *gate
 	runners []func(context.Context) error
 	lanes   []observed
+	fuses   []*fuse
+	returns bool // the sessions of the delay topics are among the runners
+}
+
+// Stopped says why stages of this worker have stopped themselves; nil while all of them work.
+func (h *Harness) Stopped() error {
+	var errs []error
+	for _, f := range h.fuses {
+		errs = append(errs, f.err())
+	}
+	return errors.Join(errs...)
 }
 
 // New returns an inert harness. key is the house key, with which the submissions of gateways and continuations are signed.

@@ -194,6 +194,7 @@ func TestAnyOrderDuplicatesAndCrashesEndInTheSameState(t *testing.T) {
 		straight.apply(rt, composed(0))
 		straight.commit(rt)
 
+		facts = append(facts, retriesOf(rt, pages)...) // they are gone when the job has ended
 		shuffled := rapid.Permutation(facts).Draw(rt, "order")
 		for range rapid.IntRange(0, 20).Draw(rt, "duplicates") {
 			f := facts[rapid.IntRange(0, len(facts)-1).Draw(rt, "which")]
@@ -255,7 +256,9 @@ func anyFact(rt *rapid.T) schemas.Event {
 	run := rapid.IntRange(0, 2).Draw(rt, "run")
 	page := rapid.IntRange(1, 6).Draw(rt, "page")
 	at := rapid.IntRange(1, 1000).Draw(rt, "at")
-	switch rapid.IntRange(0, 9).Draw(rt, "fact") {
+	switch rapid.IntRange(0, 10).Draw(rt, "fact") {
+	case 10:
+		return waiting(run, rapid.SampledFrom([]string{"prepare", "layout", "ocr", "compose"}).Draw(rt, "of"), page, rapid.IntRange(1, 3).Draw(rt, "attempt"))
 	case 0, 1:
 		return opened(run, 6)
 	case 2, 3, 4:
@@ -306,6 +309,11 @@ func TestNoHistoryBreaksTheFold(t *testing.T) {
 				rt.Fatalf("%d failures are named, %d counted", len(s.Failures), s.PagesFailed)
 			}
 			version, run = s.Version, s.Run
+			for _, r := range s.Retries {
+				if schemas.Terminal(s.Status) || (r.Stage != "prepare" && (schemas.Bitmap(s.Finished).Has(r.Page) || schemas.Bitmap(s.Failed).Has(r.Page))) {
+					rt.Fatalf("work waits that is over: %+v in %+v", r, s)
+				}
+			}
 			for p := range schemas.Bitmap(s.Finished).All() {
 				if schemas.Bitmap(s.Failed).Has(p) {
 					rt.Fatalf("page %d is finished and failed", p)
