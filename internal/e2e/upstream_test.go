@@ -186,6 +186,7 @@ func TestUpstreamProducersAreServed(t *testing.T) {
 		}
 	}
 	o.refusals(t)
+	o.sql("SELECT count() FROM jobs WHERE status = 'failed' AND error_code = 'RECORD_UNDECODABLE'", "5") // as job-events tell it
 	done("Go at last", o.submitted(devTenant, o.key, o.put("in/last.txt", "A note written by Go at last.\n")))
 	o.page(t)
 
