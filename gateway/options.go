@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -27,6 +28,7 @@ type options struct {
 	priority string
 	asked    schemas.Options
 	metadata map[string]string
+	dry      bool // only say what would become of it
 }
 
 func defaultOptions() options {
@@ -52,10 +54,12 @@ func (o *options) set(name, value string) error {
 		return o.pages(trimmed)
 	case "metadata":
 		return o.labels(trimmed)
+	case "dry_run":
+		return o.dryRun(trimmed)
 	case "webhook_url":
 		return refuse(schemas.OptionNotAvailable, "Webhooks are not offered yet; poll status_url.").with("field", name)
 	}
-	return invalid(name, "There is no such option.").with("allowed", []string{"file", "priority", "output_formats", "ocr", "pages", "metadata"})
+	return invalid(name, "There is no such option.").with("allowed", []string{"file", "priority", "output_formats", "ocr", "pages", "metadata", "dry_run"})
 }
 
 func choose(name, value string, allowed []string, into *string) error {
@@ -66,6 +70,16 @@ func choose(name, value string, allowed []string, into *string) error {
 		return invalid(name, "The value is not one of those allowed.").with("allowed", allowed)
 	}
 	*into = value
+	return nil
+}
+
+func (o *options) dryRun(value string) (err error) {
+	if value == "" {
+		return nil
+	}
+	if o.dry, err = strconv.ParseBool(value); err != nil {
+		return invalid("dry_run", "The value is not one of those allowed.").with("allowed", []string{"true", "false"})
+	}
 	return nil
 }
 

@@ -49,6 +49,7 @@ func serveGateway(ctx context.Context, w *wiring) error {
 	_, revision := telemetry.Build()
 	x := w.replays(v, p)
 	g := gateway.New(w.cfg.Gateway, v, p, w.objects, w.key, gateway.Info{Version: w.version, Revision: revision}, w.log, w.reg)
+	g.Buckets(w.cfg.Prepare.Registered, w.objects)
 
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
