@@ -17,6 +17,7 @@ type Config struct {
 	PublicURL string `koanf:"public_url"` // put before the addresses in answers; empty: they are relative
 
 	MaxUploadBytes int64         `koanf:"max_upload_bytes"` // of one file
+	MaxInlineBytes int64         `koanf:"max_inline_bytes"` // of a document in base64, which is held in memory
 	Uploads        int           `koanf:"uploads"`          // at once; above it 503
 	UploadWait     time.Duration `koanf:"upload_wait"`      // for a place among them
 	MinUploadRate  int64         `koanf:"min_upload_rate"`  // bytes a second, after the stall time; a slower body is given up
@@ -34,7 +35,7 @@ type Config struct {
 // DefaultConfig suits one machine.
 func DefaultConfig() Config {
 	return Config{
-		Listen: "127.0.0.1:8080", MaxUploadBytes: 500 << 20, Uploads: 64, UploadWait: time.Second, MinUploadRate: 4 << 10, Stall: 30 * time.Second,
+		Listen: "127.0.0.1:8080", MaxUploadBytes: 500 << 20, MaxInlineBytes: 4 << 20, Uploads: 64, UploadWait: time.Second, MinUploadRate: 4 << 10, Stall: 30 * time.Second,
 		MaxWait: 5 * time.Second, PublishTimeout: 10 * time.Second, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		DrainTimeout: 30 * time.Second, GPUTypes: []string{"image/*"},
 	}
@@ -53,6 +54,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.MaxUploadBytes < 1:
 		return errors.New("gateway: max_upload_bytes is below 1")
+	case c.MaxInlineBytes < 1 || c.MaxInlineBytes > 64<<20:
+		return errors.New("gateway: max_inline_bytes is not between 1 and 64 MiB")
 	case c.Uploads < 1:
 		return errors.New("gateway: uploads is below 1")
 	case c.MinUploadRate < 1:

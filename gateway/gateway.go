@@ -33,6 +33,7 @@ type Objects interface {
 	Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, blob.Object, error)
 	Head(ctx context.Context, key string) (blob.Object, error)
 	Delete(ctx context.Context, key string) error
+	List(ctx context.Context, prefix string, f func(blob.Object) bool) error
 }
 
 // Info names the running build.
@@ -51,6 +52,10 @@ type Gateway struct {
 	handler  http.Handler
 	letters  DeadLetters
 	slots    chan struct{} // one for each upload in flight
+	flights  sync.Map      // names of the promises being made here
+
+	registered Registered // nil: no foreign bucket is
+	foreign    Foreign
 
 	listening chan struct{} // closed when addr is known
 	once      sync.Once

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 
 	"docstream/internal/blob"
@@ -64,6 +66,9 @@ func (m *memory) Put(ctx context.Context, key string, body []byte, o blob.Option
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if _, there := m.objects[key]; there && o.Once {
+		return blob.ErrExists
+	}
 	m.puts++
 	if !m.forgetful {
 		m.objects[key], m.types[key] = bytes.Clone(body), o.MediaType
@@ -94,7 +99,11 @@ func (m *memory) Get(ctx context.Context, key string, offset, length int64) (io.
 	if !ok {
 		return nil, blob.Object{}, blob.ErrNotFound
 	}
-	return io.NopCloser(bytes.NewReader(b[offset:])), blob.Object{Key: key, Size: int64(len(b))}, nil
+	part := b[offset:]
+	if length > 0 {
+		part = part[:min(length, int64(len(part)))]
+	}
+	return io.NopCloser(bytes.NewReader(part)), blob.Object{Key: key, Size: int64(len(b)), MediaType: m.types[key]}, nil
 }
 
 func (m *memory) Head(ctx context.Context, key string) (blob.Object, error) {
@@ -111,4 +120,26 @@ func (m *memory) Delete(ctx context.Context, key string) error {
 	delete(m.objects, key)
 	m.deleted = append(m.deleted, key)
 	return nil
+}
+
+func (m *memory) List(ctx context.Context, prefix string, f func(blob.Object) bool) error {
+	if err := m.reach(ctx); err != nil {
+		return err
+	}
+	names := m.keys()
+	slices.Sort(names)
+	for _, k := range names {
+		if strings.HasPrefix(k, prefix) && !f(blob.Object{Key: k, Size: int64(len(m.body(k)))}) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// HeadFrom finds objects of foreign buckets where they were put under bucket and key.
+func (m *memory) HeadFrom(ctx context.Context, p blob.Place) (blob.Object, error) {
+	o, err := m.Head(ctx, "s3://"+p.Bucket+"/"+p.Key)
+	o.Version = p.Version
+	o.ETag = `"tag"`
+	return o, err
 }

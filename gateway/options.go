@@ -25,6 +25,7 @@ type options struct {
 	priority string
 	asked    schemas.Options
 	metadata map[string]string
+	dry      bool // only say what would become of it
 }
 
 func defaultOptions() options {
@@ -60,10 +61,12 @@ func (o *options) set(name, value string) error {
 		return o.pages(trimmed)
 	case "metadata":
 		return o.labels(trimmed)
+	case "dry_run":
+		return o.dryRun(trimmed)
 	case "webhook_url":
 		return refuse(schemas.OptionNotAvailable, "Webhooks are not offered yet; poll status_url.").with("field", name)
 	}
-	return invalid(name, "There is no such option.").with("allowed", []string{"file", "priority", "output_formats", "ocr", "pages", "languages", "tables", "figures", "dpi", "max_pages", "metadata"})
+	return invalid(name, "There is no such option.").with("allowed", []string{"file", "priority", "output_formats", "ocr", "pages", "languages", "tables", "figures", "dpi", "max_pages", "metadata", "dry_run"})
 }
 
 func choose(name, value string, allowed []string, into *string) error {
@@ -111,6 +114,16 @@ func (o *options) languages(value string) error {
 	slices.Sort(o.asked.Languages)
 	if err := (schemas.Options{Languages: o.asked.Languages}).Check(); err != nil {
 		return invalid("languages", "Languages are codes such as de or zh-Hans, parted by commas.").with("max_languages", schemas.MaxLanguages)
+	}
+	return nil
+}
+
+func (o *options) dryRun(value string) (err error) {
+	if value == "" {
+		return nil
+	}
+	if o.dry, err = strconv.ParseBool(value); err != nil {
+		return invalid("dry_run", "The value is not one of those allowed.").with("allowed", []string{"true", "false"})
 	}
 	return nil
 }

@@ -28,6 +28,11 @@ func (g *Gateway) submit(c *gin.Context) error {
 	if err := g.bounded(c); err != nil {
 		return err
 	}
+	once, err := g.keyed(c)
+	if err != nil {
+		return err
+	}
+	defer once.end()
 	release, err := g.slot(c.Request.Context())
 	if err != nil {
 		return err
@@ -38,22 +43,32 @@ func (g *Gateway) submit(c *gin.Context) error {
 		u.discard(c.Request.Context())
 		return err
 	}
-	e := g.submission(c, u)
-	about(c, e.JobID)
-	pending, err := g.publish(c.Request.Context(), e)
+	if u.options.dry {
+		u.discard(c.Request.Context())
+		g.json(c, http.StatusOK, g.foresee(u))
+		return nil
+	}
+	p := &promise{Fingerprint: u.fingerprint(c), Submission: g.submission(c, u, once)}
+	p.Answer = g.accepted(p.Submission)
+	about(c, p.Submission.JobID)
+	if p, err = u.settle(c, once, p); err != nil {
+		return err
+	}
+	pending, err := g.publish(c.Request.Context(), p.Submission)
 	if pending != nil { // the slot is free when the log has made up its mind: what hangs stays bounded
 		free := release
 		release = func() {}
 		go func() { <-pending; free() }()
 	}
 	if err != nil {
-		// An outcome nobody knows deletes nothing: the event may be in the log, and then the job is accepted (P1).
-		if fault.KindOf(err) != fault.Unavailable {
+		// An outcome nobody knows deletes nothing: the event may be in the log, and then the job is accepted (P1). Nor does a promise: its
+		// key finds it again.
+		if once == nil && fault.KindOf(err) != fault.Unavailable {
 			u.discard(c.Request.Context())
 		}
 		return err
 	}
-	g.accept(c, e)
+	g.accept(c, p)
 	return nil
 }
 
@@ -90,15 +105,16 @@ func (g *Gateway) slot(ctx context.Context) (release func(), err error) {
 }
 
 // submission is the event of an upload: version 0 of its job.
-func (g *Gateway) submission(c *gin.Context, u *upload) *schemas.DocumentSubmitted {
+func (g *Gateway) submission(c *gin.Context, u *upload, once *once) *schemas.DocumentSubmitted {
 	now := time.Now().UTC()
+	job := schemas.NewJobID(now)
+	if once != nil {
+		job = schemas.JobIDFor("idempotency", u.tenant, once.key)
+	}
 	e := &schemas.DocumentSubmitted{
-		Head:      schemas.Head{Tenant: u.tenant, JobID: schemas.NewJobID(now), At: now, SubmittedAt: now},
+		Head:      schemas.Head{Tenant: u.tenant, JobID: job, At: now, SubmittedAt: now},
 		RequestID: requestID(c), APIKeyID: c.GetString(apiKeyKey), FromPage: 1, Class: g.cfg.class(u.media), Priority: u.options.priority,
-		Source: schemas.Source{
-			Key: u.key, Size: u.body.size, SHA256: u.body.digest(), MediaType: u.media, Filename: u.filename,
-		},
-		Options: u.options.asked, Metadata: u.options.metadata,
+		Source: u.source(), Options: u.options.asked, Metadata: u.options.metadata,
 	}
 	e.EventID = schemas.EventIDFor(e.JobID, 0, "gateway", 0, e.Kind(), 0)
 	return e
@@ -122,16 +138,20 @@ func (g *Gateway) publish(ctx context.Context, e *schemas.DocumentSubmitted) (pe
 	}
 }
 
-// accept answers 202.
-func (g *Gateway) accept(c *gin.Context, e *schemas.DocumentSubmitted) {
+// accepted is the answer to a submission, made before it is durable so that a promise can hold it.
+func (g *Gateway) accepted(e *schemas.DocumentSubmitted) accepted {
 	estimate := g.view.Estimate(e.Class, e.Source.Size)
-	a := accepted{
+	return accepted{
 		JobID: e.JobID, Status: schemas.Pending, EstimatedTimeMS: max(1, estimate.Milliseconds()),
 		StatusURL: g.statusURL(e.JobID), ResultURL: g.resultURL(e.JobID),
 	}
-	c.Header("Location", a.StatusURL)
-	c.Header("Retry-After", seconds(min(estimate/2, maxRetryAfter)))
-	g.json(c, http.StatusAccepted, a)
+}
+
+// accept answers 202.
+func (g *Gateway) accept(c *gin.Context, p *promise) {
+	c.Header("Location", p.Answer.StatusURL)
+	c.Header("Retry-After", seconds(min(time.Duration(p.Answer.EstimatedTimeMS)*time.Millisecond/2, maxRetryAfter)))
+	g.json(c, http.StatusAccepted, p.Answer)
 }
 
 // maxRetryAfter bounds how long a client is told to wait before it asks again.

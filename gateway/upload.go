@@ -30,27 +30,38 @@ const (
 // small holds the first bytes of a file: its type is found in them, and a small file needs no more (P6).
 var small = sync.Pool{New: func() any { b := make([]byte, smallFile); return &b }}
 
-// upload is one multipart body being taken in.
+// upload is one document being taken in, whichever way it comes.
 type upload struct {
 	g        *Gateway
 	tenant   string
 	options  options
 	seen     map[string]bool
-	body     *source // nil until the file has come
-	key      string  // of the stored object; empty until storing begins
+	body     *source        // nil until the file has come
+	key      string         // of the stored object; empty until storing begins
+	foreign  schemas.Source // the object of a registered bucket, where the request names one instead of sending bytes
 	media    string
 	filename string
 }
 
-// receive reads the body part by part. Options may come before or after the file.
+// receive reads the body in the way its type says: a form, a request in JSON, or the document itself.
 func (u *upload) receive(c *gin.Context) error {
 	kind, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
-	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
-		return refuse(schemas.InvalidRequest, "Send the document as multipart/form-data, in a field named file.")
-	}
 	body := newPaced(c, u.g.cfg)
 	defer body.done()
-	parts := multipart.NewReader(http.MaxBytesReader(c.Writer, body, u.g.cfg.MaxUploadBytes+bodyOverhead), params["boundary"])
+	switch {
+	case err == nil && kind == "multipart/form-data" && params["boundary"] != "":
+		return u.form(c, body, params["boundary"])
+	case err == nil && kind == "application/json":
+		return u.request(c, body)
+	case err != nil || kind == "multipart/form-data" || kind == "application/x-www-form-urlencoded":
+		return refuse(schemas.InvalidRequest, "Send the document as multipart/form-data in a field named file, or as the body with its own Content-Type, or name it in JSON.")
+	}
+	return u.raw(c, body, kind)
+}
+
+// form reads a multipart body part by part. Options may come before or after the file.
+func (u *upload) form(c *gin.Context, body *paced, boundary string) error {
+	parts := multipart.NewReader(http.MaxBytesReader(c.Writer, body, u.g.cfg.MaxUploadBytes+bodyOverhead), boundary)
 	u.seen = map[string]bool{}
 	for range maxParts {
 		body.allow(maxHead)
@@ -88,7 +99,7 @@ func (u *upload) part(c *gin.Context, p *multipart.Part) error {
 	}
 	u.seen[name] = true
 	if name == "file" {
-		return u.file(c, p)
+		return u.file(c, p, p.Header.Get("Content-Type"), p.FileName())
 	}
 	value, err := io.ReadAll(io.LimitReader(p, maxField+1))
 	if err != nil {
@@ -101,9 +112,9 @@ func (u *upload) part(c *gin.Context, p *multipart.Part) error {
 }
 
 // file stores the file, after a look at its first bytes.
-func (u *upload) file(c *gin.Context, p *multipart.Part) error {
-	u.body = newSource(p, u.g.cfg.MaxUploadBytes)
-	u.filename = cleanName(p.FileName())
+func (u *upload) file(c *gin.Context, from io.Reader, declared, filename string) error {
+	u.body = newSource(from, u.g.cfg.MaxUploadBytes)
+	u.filename = cleanName(filename)
 	buf := small.Get().(*[]byte)
 	n, err := io.ReadFull(u.body, *buf)
 	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && u.body.failed == nil
@@ -114,8 +125,15 @@ func (u *upload) file(c *gin.Context, p *multipart.Part) error {
 	if n == 0 {
 		return refuse(schemas.EmptyFile, "")
 	}
-	if u.media, err = mediaType((*buf)[:n], p.Header.Get("Content-Type"), u.filename); err != nil {
+	if u.media, err = mediaType((*buf)[:n], declared, u.filename); err != nil {
 		return err
+	}
+	if u.options.dry { // nothing is kept: read on, to know the size and the digest
+		if _, err := io.Copy(io.Discard, u.body); err != nil {
+			return u.unreadable(c, err)
+		}
+		small.Put(buf)
+		return nil
 	}
 	u.key = schemas.SourceKey(u.tenant, schemas.NewUploadID(time.Now()))
 	ctx, o := c.Request.Context(), blob.Options{MediaType: u.media}
@@ -142,7 +160,7 @@ func (u *upload) unreadable(c *gin.Context, err error) error {
 	case errors.Is(err, errTooLarge), errors.As(err, &over):
 		return u.g.tooLarge(c)
 	case errors.Is(err, multipart.ErrMessageTooLarge), malformed(err):
-		return refuse(schemas.InvalidRequest, "The multipart body is malformed.").because(err)
+		return refuse(schemas.InvalidRequest, "The body is malformed.").because(err)
 	}
 	c.Header("Connection", "close")
 	return refuse(schemas.UploadInterrupted, "").because(fmt.Errorf("reading the body: %w", err))

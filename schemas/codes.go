@@ -54,6 +54,8 @@ const (
 	UnsupportedMediaType Code = "UNSUPPORTED_MEDIA_TYPE"
 	MediaTypeMismatch    Code = "MEDIA_TYPE_MISMATCH"
 	UploadInterrupted    Code = "UPLOAD_INTERRUPTED"
+	IdempotencyKeyReused Code = "IDEMPOTENCY_KEY_REUSED"
+	IdempotencyInFlight  Code = "IDEMPOTENCY_IN_FLIGHT"
 	Unauthenticated      Code = "UNAUTHENTICATED"
 	Forbidden            Code = "FORBIDDEN"
 	JobNotFound          Code = "JOB_NOT_FOUND"
@@ -116,6 +118,8 @@ var Codes = map[Code]Info{
 	UnsupportedMediaType: {http.StatusUnsupportedMediaType, false, "The bytes are of a type Docstream does not read."},
 	MediaTypeMismatch:    {http.StatusUnsupportedMediaType, false, "The declared type and the bytes disagree."},
 	UploadInterrupted:    {http.StatusBadRequest, true, "The upload ended before the file did."},
+	IdempotencyKeyReused: {http.StatusUnprocessableEntity, false, "The Idempotency-Key was used for another request."},
+	IdempotencyInFlight:  {http.StatusConflict, true, "A request with the same Idempotency-Key is still being answered."},
 	Unauthenticated:      {http.StatusUnauthorized, false, "The API key is missing, unknown, expired or revoked."},
 	Forbidden:            {http.StatusForbidden, false, "The API key may not do this."},
 	JobNotFound:          {http.StatusNotFound, false, "No such job exists for this tenant."},

@@ -131,6 +131,9 @@ func Chunk(page int) int { return (page-1)/ChunkPages*ChunkPages + 1 }
 // TextChunkName names the object that holds the text pages of a chunk, one JSON page a line.
 func TextChunkName(page int) string { return fmt.Sprintf("pages/text-%06d.jsonl", Chunk(page)) }
 
+// IdempotencyKey is where what was promised under an Idempotency-Key lies; hash is that of the key.
+func IdempotencyKey(tenant, hash string) string { return "idem/" + tenant + "/" + hash }
+
 // Secretless shortens a key such as dsk_<id>_<secret> to its public part, for logs.
 func Secretless(key string) string {
 	if i := strings.LastIndexByte(key, '_'); i > 0 {

@@ -55,6 +55,7 @@ func serveGateway(ctx context.Context, w *wiring) error {
 	_, revision := telemetry.Build()
 	x := w.replays(v, p, verifier)
 	g := gateway.New(w.cfg.Gateway, v, p, w.objects, w.key, gateway.Info{Version: w.version, Revision: revision}, w.log, w.reg)
+	g.Buckets(w.cfg.Prepare.Registered, w.objects)
 
 	g.ServeDeadLetters(deadletters.Box{Conn: w.cfg.Kafka, Plan: w.cfg.Topics, Codec: w.codec, Client: client})
 	serving, stopServing := context.WithCancel(ctx)

@@ -29,6 +29,22 @@ func (s *S3) GetFrom(ctx context.Context, p Place) (_ io.ReadCloser, _ Object, e
 	return &body{ctx: ctx, s: s, key: p.Key, from: out.Body}, o, nil
 }
 
+// HeadFrom describes an object, in whichever bucket and version it lies. What a foreign bucket lacks is the document's fault.
+func (s *S3) HeadFrom(ctx context.Context, p Place) (_ Object, err error) {
+	if p.Bucket != "" && p.Bucket != s.bucket {
+		s = s.In(p.Bucket)
+	}
+	defer s.metrics.observe("head", time.Now(), &err)
+	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: &p.Key, VersionId: optional(p.Version)})
+	if err != nil {
+		return Object{}, s.fail(ctx, "head", p.Key, err)
+	}
+	return Object{
+		Key: p.Key, Size: aws.ToInt64(out.ContentLength), ETag: aws.ToString(out.ETag), Version: version(out.VersionId), MediaType: aws.ToString(out.ContentType),
+		Modified: aws.ToTime(out.LastModified), Meta: metaIn(out.Metadata),
+	}, nil
+}
+
 // ListVersions calls f for the newest version of every object under the prefix, deleted ones left out, until f returns false. In a bucket
 // that keeps no versions the objects have none.
 func (s *S3) ListVersions(ctx context.Context, prefix string, f func(Object) bool) (err error) {
