@@ -50,7 +50,7 @@ func (u *upload) receive(c *gin.Context) error {
 	}
 	body := newPaced(c, u.g.cfg)
 	defer body.done()
-	parts := multipart.NewReader(http.MaxBytesReader(c.Writer, body, u.g.cfg.MaxUploadBytes+bodyOverhead), params["boundary"])
+	parts := multipart.NewReader(http.MaxBytesReader(c.Writer, body, u.g.maxFile(u.tenant)+bodyOverhead), params["boundary"])
 	u.seen = map[string]bool{}
 	for range maxParts {
 		body.allow(maxHead)
@@ -97,12 +97,18 @@ func (u *upload) part(c *gin.Context, p *multipart.Part) error {
 	if len(value) > maxField {
 		return invalid(name, "The value is too long.").with("max_bytes", maxField)
 	}
-	return u.options.set(name, string(value))
+	if err := u.options.set(name, string(value)); err != nil {
+		return err
+	}
+	if name == "webhook_url" && u.options.webhook != "" {
+		return u.g.webhookAddress(name, u.options.webhook)
+	}
+	return nil
 }
 
 // file stores the file, after a look at its first bytes.
 func (u *upload) file(c *gin.Context, p *multipart.Part) error {
-	u.body = newSource(p, u.g.cfg.MaxUploadBytes)
+	u.body = newSource(p, u.g.maxFile(u.tenant))
 	u.filename = cleanName(p.FileName())
 	buf := small.Get().(*[]byte)
 	n, err := io.ReadFull(u.body, *buf)

@@ -59,6 +59,13 @@ const (
 	FormatNotComposed    Code = "FORMAT_NOT_COMPOSED"
 	InvalidSelection     Code = "INVALID_SELECTION"
 	ReplayNotFound       Code = "REPLAY_NOT_FOUND"
+	RateLimited          Code = "RATE_LIMITED"
+	QuotaExceeded        Code = "QUOTA_EXCEEDED"
+	TooManyJobs          Code = "TOO_MANY_JOBS"
+	KeyNotFound          Code = "KEY_NOT_FOUND"
+	EndpointNotFound     Code = "ENDPOINT_NOT_FOUND"
+	DeliveryNotFound     Code = "DELIVERY_NOT_FOUND"
+	AddressForbidden     Code = "ADDRESS_FORBIDDEN"
 	ServiceUnavailable   Code = "SERVICE_UNAVAILABLE"
 	Internal             Code = "INTERNAL"
 
@@ -114,6 +121,13 @@ var Codes = map[Code]Info{
 	FormatNotComposed:    {http.StatusNotAcceptable, false, "The job was not asked to compose this format."},
 	InvalidSelection:     {http.StatusBadRequest, false, "The selection of a replay names nothing, or a criterion has a value outside its documented set."},
 	ReplayNotFound:       {http.StatusNotFound, false, "No such replay exists for this tenant."},
+	RateLimited:          {http.StatusTooManyRequests, true, "The tenant sent more requests than its plan allows; send again after Retry-After."},
+	QuotaExceeded:        {http.StatusTooManyRequests, true, "The tenant has used the pages its plan allows for the day or the month."},
+	TooManyJobs:          {http.StatusTooManyRequests, true, "As many jobs of the tenant are under way as its plan allows."},
+	KeyNotFound:          {http.StatusNotFound, false, "No such API key exists for this tenant."},
+	EndpointNotFound:     {http.StatusNotFound, false, "No such webhook endpoint exists for this tenant."},
+	DeliveryNotFound:     {http.StatusNotFound, false, "No such webhook delivery is known for this tenant."},
+	AddressForbidden:     {http.StatusBadRequest, false, "The address is not one that may be asked."},
 	ServiceUnavailable:   {http.StatusServiceUnavailable, true, "A part the answer depends on cannot be reached now."},
 	Internal:             {http.StatusInternalServerError, true, "Something went wrong that should not have."},
 

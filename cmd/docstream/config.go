@@ -14,6 +14,7 @@ import (
 	"docstream/internal/topology"
 	"docstream/ops"
 	"docstream/processors/compose"
+	"docstream/processors/deliver"
 	"docstream/processors/layout"
 	"docstream/processors/ocr"
 	"docstream/processors/prepare"
@@ -41,6 +42,7 @@ type Config struct {
 	Compose    compose.Config    `koanf:"compose"`
 	ClickHouse clickhouse.Config `koanf:"clickhouse"`
 	Archive    archive.Config    `koanf:"archive"`
+	Deliver    deliver.Config    `koanf:"deliver"`
 	Connectors Connectors        `koanf:"connectors"`
 	Telemetry  telemetry.Config  `koanf:"telemetry"`
 }
@@ -75,6 +77,7 @@ func defaults() Config {
 		Compose:    compose.DefaultConfig(),
 		ClickHouse: clickhouse.DefaultConfig(),
 		Archive:    archive.DefaultConfig(),
+		Deliver:    deliver.DefaultConfig(),
 		Connectors: Connectors{S3: s3.DefaultConfig()},
 		Telemetry:  telemetry.DefaultConfig(),
 	}
@@ -87,12 +90,13 @@ func (c *Config) derive() {
 	c.Layout.Device, c.OCR.Device, c.OCR.Recognition = c.Models.Device, c.Models.Device, c.Models.Recognition
 	c.Prepare.Versions = []string{layout.Version, ocr.Version, compose.Version}
 	c.Connectors.S3.GPUTypes = c.Gateway.GPUTypes
+	c.Gateway.Webhooks, c.Deliver.PublicURL = c.Deliver.Outbound, c.Gateway.PublicURL
 }
 
 // Validate asks every section.
 func (c Config) Validate() error {
 	return errors.Join(c.HouseKey.Validate(), c.Kafka.Validate(), c.Topics.Validate(), c.Principals.Validate(), c.Objects.Validate(), c.Gateway.Validate(), c.View.Validate(), c.Stream.Validate(),
-		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Archive.Validate(), c.Connectors.S3.Validate(),
+		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Archive.Validate(), c.Deliver.Validate(), c.Connectors.S3.Validate(),
 		c.Telemetry.Validate(), c.agree())
 }
 

@@ -33,9 +33,9 @@ func shown(e *schemas.APIKeyChanged, token string) shownKey {
 }
 
 func (p *program) keysCommand() *cobra.Command {
-	c := &cobra.Command{Use: "keys", Short: "Create, list and revoke API keys", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "keys", Short: "Create, list, rotate and revoke API keys", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fail(exitUsage, "say keys create, keys list or keys revoke")
+			return fail(exitUsage, "say keys create, keys list, keys rotate or keys revoke")
 		}}
 	var tenant, name string
 	var scopes []string
@@ -44,11 +44,12 @@ func (p *program) keysCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return p.createKey(c.Context(), tenant, name, scopes, lasts) }}
 	create.Flags().StringVar(&tenant, "tenant", "default", "owner of the key")
 	create.Flags().StringVar(&name, "name", "", "what the key is for")
-	create.Flags().StringSliceVar(&scopes, "scopes", []string{keys.Documents}, "what the key may do: documents, admin")
+	create.Flags().StringSliceVar(&scopes, "scopes", []string{keys.Documents}, "what the key may do: documents, admin, operator")
 	create.Flags().DurationVar(&lasts, "expires", 0, "how long the key is valid, such as 720h; 0: for ever")
 	c.AddCommand(create,
 		&cobra.Command{Use: "list", Short: "List the keys, without their secrets", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return p.listKeys(c.Context()) }},
+		p.rotateCommand(),
 		&cobra.Command{Use: "revoke ID", Short: "Revoke a key, for ever", Args: cobra.ExactArgs(1),
 			RunE: func(c *cobra.Command, args []string) error { return p.revokeKey(c.Context(), args[0]) }})
 	return c
@@ -71,7 +72,7 @@ func (p *program) createKey(ctx context.Context, tenant, name string, scopes []s
 	if err != nil {
 		return exit{exitUsage, err.Error()}
 	}
-	if err := publish(ctx, cfg, event); err != nil {
+	if err := publish(ctx, cfg, event, audited("key.created", event.Tenant, event.KeyID, map[string]string{"scopes": strings.Join(scopes, ","), "name": name})); err != nil {
 		return remote(err)
 	}
 	if p.json {
@@ -131,11 +132,11 @@ func (p *program) revokeKey(ctx context.Context, id string) error {
 	if !all[i].RevokedAt.IsZero() {
 		return nil
 	}
-	return remote(publish(ctx, cfg, keys.Revoke(all[i])))
+	return remote(publish(ctx, cfg, keys.Revoke(all[i]), audited("key.revoked", all[i].Tenant, id, nil)))
 }
 
-// publish makes one event of the command line durable.
-func publish(ctx context.Context, cfg Config, e schemas.Event) error {
+// publish makes events of the command line durable.
+func publish(ctx context.Context, cfg Config, events ...schemas.Event) error {
 	client, err := cfg.Kafka.Client()
 	if err != nil {
 		return err
@@ -149,7 +150,7 @@ func publish(ctx context.Context, cfg Config, e schemas.Event) error {
 		return exit{exitUnreachable, err.Error()}
 	}
 	writer := stream.NewWriter(cfg.Topics, codec, "command-line", schemas.SigningKey{})
-	return producers.New(client, writer).Publish(ctx, e, schemas.NewRequestID(time.Now()))
+	return producers.New(client, writer).PublishAll(ctx, events, schemas.NewRequestID(time.Now()))
 }
 
 // readKeys reads the settings to the end they have now; the newest event of a key counts.

@@ -50,8 +50,10 @@ func TestARoleMayDoWhatItsPlanSaysAndNoMore(t *testing.T) {
 		"prepare":   {"documents splits", "dlq.prepare facts pages splits", "prepare.", "prepare."},
 		"layout":    {"pages", "dlq.layout facts layouts", "layout.", "layout."},
 		"ocr":       {"layouts", "dlq.ocr facts", "ocr.", "ocr."},
-		"track":     {"facts jobs", "compositions dlq.track facts job-events jobs splits usage", "track.", "track."},
+		"track":     {"facts jobs", "compositions dlq.track facts job-events jobs splits usage webhooks", "track.", "track."},
 		"compose":   {"compositions", "dlq.compose facts", "compose.", "compose."},
+		"tally":     {"usage usage-days", "dlq.tally usage-days", "tally.", "tally."},
+		"deliver":   {"settings webhooks", "dlq.deliver settings webhooks", "deliver", "deliver"},
 		"producers": {"", "documents", "", ""},
 	} {
 		got := rights(t, role)
