@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"docstream/gateway"
 	"docstream/gateway/keys"
 	"docstream/schemas"
@@ -316,4 +318,20 @@ func TestABacklogThatIsTooLongIs503UntilItHasDrained(t *testing.T) {
 	}
 	w.publish(snapshot("acme", job, 5, schemas.Completed))
 	eventually(t, "it accepts again", func() bool { return r.post(token, file("third")).StatusCode == http.StatusAccepted })
+}
+
+func TestAReplicaThatHearsNothingOfRevokedKeysLetsNobodyIn(t *testing.T) {
+	conn, b := onBroken(t)
+	w := newWorldOn(t, conn)
+	r := w.replica(func(c *gateway.Config) { c.MaxWait = 200 * time.Millisecond })
+	token := w.key("acme")
+	eventually(t, "the key is good", func() bool { return r.get(token, "/api/v1/capacity").StatusCode == http.StatusOK })
+	b.fail.Store(int32(kmsg.ListOffsets))
+	began := time.Now()
+	eventually(t, "nobody is let in", func() bool { return r.get(token, "/api/v1/capacity").StatusCode == http.StatusServiceUnavailable })
+	if took := time.Since(began); took > 6*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	b.fail.Store(-1)
+	eventually(t, "they are again", func() bool { return r.get(token, "/api/v1/capacity").StatusCode == http.StatusOK })
 }

@@ -103,11 +103,22 @@ func (v *View) Keys(tenant string) ([]*schemas.APIKeyChanged, error) {
 
 // Plan returns the name of a tenant's plan; empty where none was given.
 func (v *View) Plan(tenant string) string {
-	all, err := own[*schemas.TenantChanged](v, ownPlan, tenant, false, 1, nil)
-	if err != nil || len(all) == 0 {
+	v.opened.RLock()
+	defer v.opened.RUnlock()
+	if v.store == nil || !schemas.ValidTenant(tenant) {
 		return ""
 	}
-	return all[0].Plan
+	b, err := v.store.get(ownKey(ownPlan, tenant, ""))
+	if err != nil || b == nil {
+		v.broken(err)
+		return ""
+	}
+	e, err := v.codec.Decode(context.Background(), b) // the schema is known since the record was taken
+	v.broken(err)
+	if t, ok := e.(*schemas.TenantChanged); ok {
+		return t.Plan
+	}
+	return ""
 }
 
 // Endpoints returns a tenant's webhook endpoints that were not removed.
