@@ -19,7 +19,7 @@ func (g *Gateway) authenticate(c *gin.Context, scope string) error {
 	if !ok {
 		return refuse(schemas.Unauthenticated, "Send an API key: Authorization: Bearer dsk_…")
 	}
-	if !g.view.Ready() {
+	if !g.view.Ready() || !g.view.Current(keysCurrent) {
 		if err := g.fresh(c.Request.Context()); err != nil {
 			return err
 		}
@@ -42,12 +42,17 @@ func (g *Gateway) authenticate(c *gin.Context, scope string) error {
 	}
 	c.Set(tenantKey, k.Tenant)
 	c.Set(apiKeyKey, k.KeyID)
+	c.Set(scopesKey, k.Scopes)
 	c.Request = c.Request.WithContext(telemetry.With(c.Request.Context(), telemetry.Job{Tenant: k.Tenant}))
 	if !keys.Allows(k, scope) {
 		return refuse(schemas.Forbidden, "").with("scope", scope)
 	}
-	return nil
+	return g.limited(c)
 }
+
+// keysCurrent is how old the knowledge of the keys may be: a key that was revoked is refused everywhere within this time. A replica that
+// hears nothing from the brokers for so long asks them at every request, and where they do not answer lets nobody in.
+const keysCurrent = 4 * time.Second
 
 func bearer(header string) (id, secret string, ok bool) {
 	scheme, token, found := strings.Cut(header, " ")

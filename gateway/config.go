@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"docstream/internal/outbound"
 	"docstream/internal/topology"
 )
 
@@ -20,6 +21,7 @@ type Config struct {
 	MaxInlineBytes int64         `koanf:"max_inline_bytes"` // of a document in base64, which is held in memory
 	Uploads        int           `koanf:"uploads"`          // at once; above it 503
 	UploadWait     time.Duration `koanf:"upload_wait"`      // for a place among them
+	UploadBytes    int64         `koanf:"upload_bytes"`     // of all files in flight together; above it 503
 	MinUploadRate  int64         `koanf:"min_upload_rate"`  // bytes a second, after the stall time; a slower body is given up
 	Stall          time.Duration `koanf:"stall"`            // a connection on which no byte moves for so long is given up
 
@@ -29,15 +31,26 @@ type Config struct {
 	IdleTimeout    time.Duration `koanf:"idle_timeout"`    // between two requests of a connection
 	DrainTimeout   time.Duration `koanf:"drain_timeout"`   // for requests in flight when the gateway stops
 
+	MaxBacklog time.Duration `koanf:"max_backlog"` // work that would wait longer is not accepted: 503; 0: any is
+
+	Plans       []Plan `koanf:"plans"`
+	DefaultPlan string `koanf:"default_plan"` // of a tenant that was given none
+	Prices      Prices `koanf:"prices"`       // nano-dollars
+
+	Webhooks outbound.Config `koanf:"-"` // whom webhooks may reach: deliver's own section
+
 	GPUTypes []string `koanf:"gpu_types"` // media types that go to the gpu class at submit, such as image/*; all others go to cpu
 }
 
 // DefaultConfig suits one machine.
 func DefaultConfig() Config {
 	return Config{
-		Listen: "127.0.0.1:8080", MaxUploadBytes: 500 << 20, MaxInlineBytes: 4 << 20, Uploads: 64, UploadWait: time.Second, MinUploadRate: 4 << 10, Stall: 30 * time.Second,
+		Listen: "127.0.0.1:8080", MaxUploadBytes: 500 << 20, MaxInlineBytes: 4 << 20, Uploads: 64, UploadBytes: 8 << 30, UploadWait: time.Second, MinUploadRate: 4 << 10,
+		Stall:   30 * time.Second,
 		MaxWait: 5 * time.Second, PublishTimeout: 10 * time.Second, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		DrainTimeout: 30 * time.Second, GPUTypes: []string{"image/*"},
+		DrainTimeout: 30 * time.Second, GPUTypes: []string{"image/*"}, MaxBacklog: 12 * time.Hour,
+		Webhooks: outbound.DefaultConfig(), Plans: DefaultPlans(), DefaultPlan: "enterprise",
+		Prices: Prices{Document: 100_000, Page: 500_000, CPUSecond: 20_000, GPUSecond: 300_000},
 	}
 }
 
@@ -58,6 +71,10 @@ func (c Config) Validate() error {
 		return errors.New("gateway: max_inline_bytes is not between 1 and 64 MiB")
 	case c.Uploads < 1:
 		return errors.New("gateway: uploads is below 1")
+	case c.UploadBytes < 1:
+		return errors.New("gateway: upload_bytes is below 1")
+	case c.MaxBacklog < 0:
+		return errors.New("gateway: max_backlog is negative")
 	case c.MinUploadRate < 1:
 		return errors.New("gateway: min_upload_rate is below 1")
 	case c.UploadWait < 0:
@@ -69,7 +86,25 @@ func (c Config) Validate() error {
 			return fmt.Errorf("gateway: %s is not above 0", name)
 		}
 	}
-	return nil
+	return c.plans()
+}
+
+// plans refuses plans that cannot work, two of one name, and a default that there is not.
+func (c Config) plans() error {
+	seen := map[string]bool{}
+	for _, p := range c.Plans {
+		if err := p.Validate(); err != nil {
+			return err
+		}
+		if seen[p.Name] {
+			return fmt.Errorf("gateway: there are two plans %s", p.Name)
+		}
+		seen[p.Name] = true
+	}
+	if !seen[c.DefaultPlan] {
+		return fmt.Errorf("gateway: default_plan %q is none of the plans", c.DefaultPlan)
+	}
+	return c.Prices.Validate()
 }
 
 // class is the hardware class a document of the media type is first sent to. Prepare corrects it once it has opened the document.

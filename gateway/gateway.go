@@ -22,6 +22,7 @@ import (
 
 	"docstream/gateway/view"
 	"docstream/internal/blob"
+	"docstream/internal/outbound"
 	"docstream/producers"
 	"docstream/schemas"
 )
@@ -39,7 +40,8 @@ type Objects interface {
 // Info names the running build.
 type Info struct{ Version, Revision string }
 
-// Gateway serves the API. It keeps nothing of its own between two requests but the view.
+// Gateway serves the API. It keeps nothing of its own between two requests but the view, and
+// what its tenants asked for lately.
 type Gateway struct {
 	cfg      Config
 	view     *view.View
@@ -53,6 +55,10 @@ type Gateway struct {
 	letters  DeadLetters
 	slots    chan struct{} // one for each upload in flight
 	flights  sync.Map      // names of the promises being made here
+	intake   intake
+	rates    rates
+	admitted admissions
+	guard    *outbound.Guard // whom webhooks may reach
 
 	registered Registered // nil: no foreign bucket is
 	foreign    Foreign
@@ -65,8 +71,12 @@ type Gateway struct {
 // New returns an inert gateway. The caller runs the view, and ends it after the gateway.
 func New(cfg Config, v *view.View, p *producers.Producer, objects Objects, key schemas.SigningKey, build Info, log *slog.Logger, reg *prometheus.Registry) *Gateway {
 	gin.SetMode(gin.ReleaseMode)
+	guard, err := outbound.New(cfg.Webhooks, nil)
+	if err != nil {
+		panic(err) // Validate has passed it
+	}
 	g := &Gateway{
-		cfg: cfg, view: v, producer: p, objects: objects, key: key, build: build, log: log, metrics: newMetrics(reg),
+		cfg: cfg, view: v, producer: p, objects: objects, key: key, build: build, log: log, metrics: newMetrics(reg), guard: guard,
 		slots: make(chan struct{}, cfg.Uploads), listening: make(chan struct{}),
 	}
 	g.handler = withHead(g.engine(reg))

@@ -25,6 +25,7 @@ const (
 	codeKey   = "docstream.code"   // error code of the answer
 	tenantKey = "docstream.tenant" // who asks
 	apiKeyKey = "docstream.api_key_id"
+	scopesKey = "docstream.scopes"
 )
 
 // noRoute stands for addresses that do not exist, in logs and metrics: a client must not be able to make names there.

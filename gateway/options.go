@@ -23,6 +23,7 @@ const (
 // options is what a client asks for beside the file.
 type options struct {
 	priority string
+	webhook  string // address to tell when the job has ended
 	asked    schemas.Options
 	metadata map[string]string
 	dry      bool // only say what would become of it
@@ -64,9 +65,10 @@ func (o *options) set(name, value string) error {
 	case "dry_run":
 		return o.dryRun(trimmed)
 	case "webhook_url":
-		return refuse(schemas.OptionNotAvailable, "Webhooks are not offered yet; poll status_url.").with("field", name)
+		o.webhook = trimmed
+		return nil
 	}
-	return invalid(name, "There is no such option.").with("allowed", []string{"file", "priority", "output_formats", "ocr", "pages", "languages", "tables", "figures", "dpi", "max_pages", "metadata", "dry_run"})
+	return invalid(name, "There is no such option.").with("allowed", []string{"file", "priority", "output_formats", "ocr", "pages", "languages", "tables", "figures", "dpi", "max_pages", "metadata", "dry_run", "webhook_url"})
 }
 
 func choose(name, value string, allowed []string, into *string) error {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -112,7 +114,38 @@ func (g *Gateway) fail(c *gin.Context, err error) {
 	if r.code == schemas.Unauthenticated {
 		c.Header("WWW-Authenticate", `Bearer realm="docstream"`)
 	}
+	if wantsProblem(c.GetHeader("Accept")) {
+		g.write(c, status, problemJSON, problemBody{errorBody: b, Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: r.message,
+			Instance: "urn:docstream:" + job.RequestID})
+		return
+	}
 	g.json(c, status, b)
+}
+
+// problemJSON is the media type of RFC 9457.
+const problemJSON = "application/problem+json"
+
+// problemBody is an error as RFC 9457 has it, for clients that ask for it; what every error says is in it too.
+type problemBody struct {
+	Type     string `json:"type"`
+	Title    string `json:"title"`
+	Status   int    `json:"status"`
+	Detail   string `json:"detail"`
+	Instance string `json:"instance"`
+	errorBody
+}
+
+// wantsProblem reports whether a client named the media type of problems, and did not refuse it.
+func wantsProblem(accept string) bool {
+	for part := range strings.SplitSeq(accept, ",") {
+		kind, params, err := mime.ParseMediaType(strings.TrimSpace(part))
+		if err != nil || kind != problemJSON {
+			continue
+		}
+		q, err := strconv.ParseFloat(params["q"], 64)
+		return params["q"] == "" || err == nil && q > 0
+	}
+	return false
 }
 
 // seconds writes a duration as Retry-After does, at least 1.
@@ -120,13 +153,17 @@ func seconds(d time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(
 
 // json answers with a body. Every answer gets a time to be read in.
 func (g *Gateway) json(c *gin.Context, status int, body any) {
+	g.write(c, status, "application/json", body)
+}
+
+func (g *Gateway) write(c *gin.Context, status int, media string, body any) {
 	b, err := json.Marshal(body)
 	if err != nil {
 		panic(err) // our own types: cannot fail
 	}
 	g.mayWrite(c)
 	c.Header("Content-Length", strconv.Itoa(len(b)))
-	c.Data(status, "application/json", b)
+	c.Data(status, media, b)
 }
 
 // mayWrite gives the client the stall time to take what is written next. The wait for what is left of its body comes before that.

@@ -56,7 +56,7 @@ func TestABadSubmissionIsRefusedWithItsCode(t *testing.T) {
 		"metadata with too many keys": {opt("metadata", keys51()), schemas.InvalidOption},
 		"metadata too large":          {opt("metadata", `{"a":"`+strings.Repeat("x", 8<<10)+`"}`), schemas.InvalidOption},
 		"bad option before the file":  {[]field{{name: "ocr", value: "maybe"}, text}, schemas.InvalidOption},
-		"webhook":                     {opt("webhook_url", "https://example.com"), schemas.OptionNotAvailable},
+		"webhook":                     {opt("webhook_url", "http://169.254.169.254/latest/meta-data"), schemas.AddressForbidden},
 		"a program":                   {media("\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00", "a.pdf", "application/pdf"), schemas.UnsupportedMediaType},
 		"a zip":                       {media("PK\x03\x04\x14\x00\x00\x00\x08\x00", "a.zip", ""), schemas.UnsupportedMediaType},
 		"a HEIC picture":              {media("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "a.heic", "image/heic"), schemas.UnsupportedMediaType},

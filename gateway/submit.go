@@ -33,7 +33,10 @@ func (g *Gateway) submit(c *gin.Context) error {
 		return err
 	}
 	defer once.end()
-	release, err := g.slot(c.Request.Context())
+	if err := g.room(c.Request.Context(), tenant(c)); err != nil {
+		return err
+	}
+	release, err := g.slot(c)
 	if err != nil {
 		return err
 	}
@@ -42,6 +45,12 @@ func (g *Gateway) submit(c *gin.Context) error {
 	if err := u.receive(c); err != nil {
 		u.discard(c.Request.Context())
 		return err
+	}
+	if u.options.webhook != "" {
+		if err := g.webhookAddress("webhook_url", u.options.webhook); err != nil {
+			u.discard(c.Request.Context())
+			return err
+		}
 	}
 	if u.options.dry {
 		u.discard(c.Request.Context())
@@ -77,7 +86,7 @@ func (g *Gateway) bounded(c *gin.Context) error {
 	if e := c.GetHeader("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return refuse(schemas.UnsupportedMediaType, "Compressed request bodies are not taken.").with("content_encoding", clip(e, 40))
 	}
-	if c.Request.ContentLength > g.cfg.MaxUploadBytes+bodyOverhead {
+	if c.Request.ContentLength > g.maxFile(tenant(c))+bodyOverhead {
 		return g.tooLarge(c)
 	}
 	return nil
@@ -86,22 +95,35 @@ func (g *Gateway) bounded(c *gin.Context) error {
 // tooLarge refuses a file above the limit; the connection is closed rather than read to its end.
 func (g *Gateway) tooLarge(c *gin.Context) error {
 	c.Header("Connection", "close")
-	return refuse(schemas.FileTooLarge, "").with("max_bytes", g.cfg.MaxUploadBytes)
+	return refuse(schemas.FileTooLarge, "").with("max_bytes", g.maxFile(tenant(c)))
 }
 
 // slot waits, shortly, for a place among the uploads in flight.
-func (g *Gateway) slot(ctx context.Context) (release func(), err error) {
+func (g *Gateway) slot(c *gin.Context) (release func(), err error) {
+	ctx, began := c.Request.Context(), time.Now()
+	bytes := c.Request.ContentLength
+	if bytes < 0 { // nobody knows: as much as it may be
+		bytes = g.maxFile(tenant(c))
+	}
 	wait := time.NewTimer(g.cfg.UploadWait)
 	defer wait.Stop()
 	select {
 	case g.slots <- struct{}{}:
 	case <-wait.C:
-		return nil, refuse(schemas.ServiceUnavailable, "Too many uploads are in flight; try again.").with("uploads", g.cfg.Uploads)
+		return nil, g.busy()
 	case <-ctx.Done():
 		return nil, refuse(schemas.UploadInterrupted, "").because(ctx.Err())
 	}
+	if !g.intake.enter(bytes, g.cfg.UploadBytes) {
+		<-g.slots
+		return nil, g.busy()
+	}
 	g.metrics.active.Inc()
-	return func() { g.metrics.active.Dec(); <-g.slots }, nil
+	return func() {
+		g.intake.leave(bytes, time.Since(began))
+		g.metrics.active.Dec()
+		<-g.slots
+	}, nil
 }
 
 // submission is the event of an upload: version 0 of its job.
@@ -114,15 +136,18 @@ func (g *Gateway) submission(c *gin.Context, u *upload, once *once) *schemas.Doc
 	e := &schemas.DocumentSubmitted{
 		Head:      schemas.Head{Tenant: u.tenant, JobID: job, At: now, SubmittedAt: now},
 		RequestID: requestID(c), APIKeyID: c.GetString(apiKeyKey), FromPage: 1, Class: g.cfg.class(u.media), Priority: u.options.priority,
-		Source: u.source(), Options: u.options.asked, Metadata: u.options.metadata,
+		Source: u.source(), Options: u.options.asked, Metadata: u.options.metadata, WebhookURL: u.options.webhook,
 	}
 	e.EventID = schemas.EventIDFor(e.JobID, 0, "gateway", 0, e.Kind(), 0)
 	return e
 }
 
-// publish makes the event durable. A client that leaves meanwhile changes nothing. Where the log does not answer in time the outcome is
+// publish admits the submission and makes its event durable. A client that leaves meanwhile changes nothing. Where the log does not answer in time the outcome is
 // unknown: the answer is 503, and pending is closed when the attempt has ended.
 func (g *Gateway) publish(ctx context.Context, e *schemas.DocumentSubmitted) (pending <-chan struct{}, err error) {
+	if err := g.admit(ctx, e); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.PublishTimeout)
 	done, ended := make(chan error, 1), make(chan struct{})
 	go func() {
@@ -132,6 +157,9 @@ func (g *Gateway) publish(ctx context.Context, e *schemas.DocumentSubmitted) (pe
 	}()
 	select {
 	case err := <-done:
+		if err != nil && fault.KindOf(err) != fault.Unavailable {
+			g.admitted.drop(e.Tenant, e.JobID)
+		}
 		return nil, err
 	case <-time.After(g.cfg.PublishTimeout + time.Second):
 		return ended, fault.World(schemas.ServiceUnavailable, "The event log does not answer; try again.").Because(errors.New("publish timed out"))

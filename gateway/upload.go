@@ -61,7 +61,7 @@ func (u *upload) receive(c *gin.Context) error {
 
 // form reads a multipart body part by part. Options may come before or after the file.
 func (u *upload) form(c *gin.Context, body *paced, boundary string) error {
-	parts := multipart.NewReader(http.MaxBytesReader(c.Writer, body, u.g.cfg.MaxUploadBytes+bodyOverhead), boundary)
+	parts := multipart.NewReader(http.MaxBytesReader(c.Writer, body, u.g.maxFile(u.tenant)+bodyOverhead), boundary)
 	u.seen = map[string]bool{}
 	for range maxParts {
 		body.allow(maxHead)
@@ -108,12 +108,15 @@ func (u *upload) part(c *gin.Context, p *multipart.Part) error {
 	if len(value) > maxField {
 		return invalid(name, "The value is too long.").with("max_bytes", maxField)
 	}
-	return u.options.set(name, string(value))
+	if err := u.options.set(name, string(value)); err != nil {
+		return err
+	}
+	return nil
 }
 
 // file stores the file, after a look at its first bytes.
 func (u *upload) file(c *gin.Context, from io.Reader, declared, filename string) error {
-	u.body = newSource(from, u.g.cfg.MaxUploadBytes)
+	u.body = newSource(from, u.g.maxFile(u.tenant))
 	u.filename = cleanName(filename)
 	buf := small.Get().(*[]byte)
 	n, err := io.ReadFull(u.body, *buf)

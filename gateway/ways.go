@@ -196,8 +196,8 @@ func (u *upload) object(ctx context.Context, p place, name string) error {
 		return err
 	case o.Size == 0:
 		return refuse(schemas.EmptyFile, "")
-	case o.Size > u.g.cfg.MaxUploadBytes:
-		return refuse(schemas.FileTooLarge, "").with("max_bytes", u.g.cfg.MaxUploadBytes)
+	case o.Size > u.g.maxFile(u.tenant):
+		return refuse(schemas.FileTooLarge, "").with("max_bytes", u.g.maxFile(u.tenant))
 	}
 	if name == "" {
 		name = p.Key
@@ -224,7 +224,7 @@ func (u *upload) fingerprint(c *gin.Context) string {
 	if s.Bucket == "" {
 		s.Key = ""
 	}
-	b, err := json.Marshal([]any{c.FullPath(), s, u.options.priority, u.options.asked, u.options.metadata})
+	b, err := json.Marshal([]any{c.FullPath(), s, u.options.priority, u.options.asked, u.options.metadata, u.options.webhook})
 	if err != nil {
 		panic(err) // our own types: cannot fail
 	}

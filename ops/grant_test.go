@@ -412,7 +412,7 @@ func TestPrincipalsThatMakeNoSenseAreRefused(t *testing.T) {
 
 func TestEveryRoleCanBeGivenPrincipals(t *testing.T) {
 	p := ops.Principals{Gateway: []string{"x"}, Connectors: []string{"x"}, Producers: []string{"x"}, Prepare: []string{"x"}, Layout: []string{"x"}, OCR: []string{"x"},
-		Track: []string{"x"}, Compose: []string{"x"}, Sinks: []string{"x"}, Operators: []string{"x"}, Customers: []string{"x"}}
+		Track: []string{"x"}, Compose: []string{"x"}, Tally: []string{"x"}, Deliver: []string{"x"}, Sinks: []string{"x"}, Operators: []string{"x"}, Customers: []string{"x"}}
 	for _, role := range topology.Roles() {
 		if !slices.Equal(p.Of(role), []string{"User:x"}) {
 			t.Errorf("%s has no key in principals", role)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -56,8 +57,8 @@ func List(ctx context.Context, client *kgo.Client, plan topology.Config) ([]Topi
 			continue
 		}
 		t.Partitions, t.Replicas, t.Records = len(a.found[name].Partitions), replicas(a.found[name]), records[name]
-		t.Compact = current[name]["cleanup.policy"] == "compact"
-		if ms, err := strconv.ParseInt(current[name]["retention.ms"], 10, 64); err == nil && ms > 0 && !t.Compact {
+		t.Compact = strings.HasPrefix(current[name]["cleanup.policy"], "compact")
+		if ms, err := strconv.ParseInt(current[name]["retention.ms"], 10, 64); err == nil && ms > 0 && current[name]["cleanup.policy"] != "compact" {
 			t.Retention = time.Duration(ms) * time.Millisecond
 		}
 		t.Drift = drift(s, plan, t, current[name])

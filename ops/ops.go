@@ -43,6 +43,9 @@ func settings(s topology.Spec, plan topology.Config) map[string]string {
 		out["min.cleanable.dirty.ratio"] = "0.1" // compact early: a restart reads the whole topic
 		out["segment.ms"] = millis(time.Hour)    // the open segment is never compacted
 		out["delete.retention.ms"] = millis(tombstones)
+		if s.Retention > 0 { // the newest of each key, and that for a while only
+			out["cleanup.policy"], out["retention.ms"] = "compact,delete", millis(s.Retention)
+		}
 		return out
 	}
 	out["cleanup.policy"] = "delete"

@@ -18,6 +18,8 @@ type Principals struct {
 	OCR        []string `koanf:"ocr"`
 	Track      []string `koanf:"track"`
 	Compose    []string `koanf:"compose"`
+	Tally      []string `koanf:"tally"`
+	Deliver    []string `koanf:"deliver"`
 	Sinks      []string `koanf:"sinks"`
 	Operators  []string `koanf:"operators"` // people: keys, lag, doctor, dead letters
 	Customers  []string `koanf:"customers"` // who may follow the events of every tenant's jobs
@@ -26,7 +28,7 @@ type Principals struct {
 // DefaultPrincipals names nobody.
 func DefaultPrincipals() Principals {
 	none := []string{}
-	return Principals{Gateway: none, Connectors: none, Producers: none, Prepare: none, Layout: none, OCR: none, Track: none, Compose: none, Sinks: none,
+	return Principals{Gateway: none, Connectors: none, Producers: none, Prepare: none, Layout: none, OCR: none, Track: none, Compose: none, Tally: none, Deliver: none, Sinks: none,
 		Operators: none, Customers: none}
 }
 
@@ -44,7 +46,8 @@ func (p Principals) Of(role string) []string {
 
 func (p Principals) roles() map[string][]string {
 	return map[string][]string{"gateway": p.Gateway, "connectors": p.Connectors, "producers": p.Producers, "prepare": p.Prepare, "layout": p.Layout,
-		"ocr": p.OCR, "track": p.Track, "compose": p.Compose, "sinks": p.Sinks, "operators": p.Operators, "customers": p.Customers}
+		"ocr": p.OCR, "track": p.Track, "compose": p.Compose, "tally": p.Tally, "deliver": p.Deliver,
+		"sinks": p.Sinks, "operators": p.Operators, "customers": p.Customers}
 }
 
 // Any reports whether anybody is named.

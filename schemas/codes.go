@@ -68,6 +68,13 @@ const (
 	ReplayNotFound       Code = "REPLAY_NOT_FOUND"
 	DeadLetterNotFound   Code = "DEAD_LETTER_NOT_FOUND"
 	JobEnded             Code = "JOB_ENDED"
+	RateLimited          Code = "RATE_LIMITED"
+	QuotaExceeded        Code = "QUOTA_EXCEEDED"
+	TooManyJobs          Code = "TOO_MANY_JOBS"
+	KeyNotFound          Code = "KEY_NOT_FOUND"
+	EndpointNotFound     Code = "ENDPOINT_NOT_FOUND"
+	DeliveryNotFound     Code = "DELIVERY_NOT_FOUND"
+	AddressForbidden     Code = "ADDRESS_FORBIDDEN"
 	ServiceUnavailable   Code = "SERVICE_UNAVAILABLE"
 	Internal             Code = "INTERNAL"
 
@@ -132,6 +139,13 @@ var Codes = map[Code]Info{
 	DeadLetterNotFound:   {http.StatusNotFound, false, "No such dead letter exists for this tenant."},
 	JobEnded:             {http.StatusConflict, false, "The job has ended already."},
 	ReplayNotFound:       {http.StatusNotFound, false, "No such replay exists for this tenant."},
+	RateLimited:          {http.StatusTooManyRequests, true, "The tenant sent more requests than its plan allows; send again after Retry-After."},
+	QuotaExceeded:        {http.StatusTooManyRequests, true, "The tenant has used the pages its plan allows for the day or the month."},
+	TooManyJobs:          {http.StatusTooManyRequests, true, "As many jobs of the tenant are under way as its plan allows."},
+	KeyNotFound:          {http.StatusNotFound, false, "No such API key exists for this tenant."},
+	EndpointNotFound:     {http.StatusNotFound, false, "No such webhook endpoint exists for this tenant."},
+	DeliveryNotFound:     {http.StatusNotFound, false, "No such webhook delivery is known for this tenant."},
+	AddressForbidden:     {http.StatusBadRequest, false, "The address is not one that may be asked."},
 	ServiceUnavailable:   {http.StatusServiceUnavailable, true, "A part the answer depends on cannot be reached now."},
 	Internal:             {http.StatusInternalServerError, true, "Something went wrong that should not have."},
 

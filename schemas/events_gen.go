@@ -43,6 +43,39 @@ func (x *APIKeyChanged) load(m map[string]any) {
 // Kind is the record name, also the CloudEvents type.
 func (x *APIKeyChanged) Kind() string { return "APIKeyChanged" }
 
+// AuditRecorded: Somebody administered something.
+type AuditRecorded struct {
+	Head
+	Action    string            // What was done, such as key.created.
+	Subject   string            // Id of what it was done to; never a secret.
+	By        string            // Id of the API key that asked, or operator.
+	RequestID string            // Request that caused it, for logs and traces.
+	Details   map[string]string // What is worth knowing, such as scopes or the plan.
+}
+
+func (x *AuditRecorded) native() map[string]any {
+	m := make(map[string]any, 11)
+	x.Head.native(m)
+	m["action"] = x.Action
+	m["subject"] = x.Subject
+	m["by"] = x.By
+	m["request_id"] = x.RequestID
+	m["details"] = mapOut(x.Details)
+	return m
+}
+
+func (x *AuditRecorded) load(m map[string]any) {
+	x.Head.load(m)
+	x.Action = stringIn(m, "action", "")
+	x.Subject = stringIn(m, "subject", "")
+	x.By = stringIn(m, "by", "")
+	x.RequestID = stringIn(m, "request_id", "")
+	x.Details = mapIn(m, "details")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *AuditRecorded) Kind() string { return "AuditRecorded" }
+
 // CancelRequested: Somebody asked that a job stop.
 type CancelRequested struct {
 	Head
@@ -294,10 +327,11 @@ type DocumentSubmitted struct {
 	BaseRun      int               // Earlier run of the job whose pages this one keeps; only where kept is not empty.
 	Kept         string            // Pages that are taken over from the earlier run, as ranges; empty: none.
 	KeptPipeline string            // Pipeline version of the kept pages; under another one they are read again.
+	WebhookURL   string            // Address that is told when the job has ended; empty where nobody asked.
 }
 
 func (x *DocumentSubmitted) native() map[string]any {
-	m := make(map[string]any, 17)
+	m := make(map[string]any, 18)
 	x.Head.native(m)
 	m["request_id"] = x.RequestID
 	m["api_key_id"] = x.APIKeyID
@@ -310,6 +344,7 @@ func (x *DocumentSubmitted) native() map[string]any {
 	m["base_run"] = int32(x.BaseRun)
 	m["kept"] = x.Kept
 	m["kept_pipeline"] = x.KeptPipeline
+	m["webhook_url"] = x.WebhookURL
 	return m
 }
 
@@ -326,10 +361,65 @@ func (x *DocumentSubmitted) load(m map[string]any) {
 	x.BaseRun = int(intIn(m, "base_run", 0))
 	x.Kept = stringIn(m, "kept", "")
 	x.KeptPipeline = stringIn(m, "kept_pipeline", "")
+	x.WebhookURL = stringIn(m, "webhook_url", "")
 }
 
 // Kind is the record name, also the CloudEvents type.
 func (x *DocumentSubmitted) Kind() string { return "DocumentSubmitted" }
+
+// EndpointChanged: A webhook endpoint of a tenant was made, changed, disabled or removed.
+type EndpointChanged struct {
+	Head
+	EndpointID     string    // Public name of the endpoint.
+	URL            string    // Where webhooks are sent.
+	Events         []string  // Types of event it wants; empty means all.
+	Description    string    // What the owner calls it.
+	Secret         []byte    // Signing secret, sealed.
+	PreviousSecret []byte    // Signing secret before the last rotation, sealed; empty where there was none.
+	PreviousUntil  time.Time // Until when messages are also signed with the previous secret.
+	CreatedAt      time.Time // When it was made.
+	DisabledAt     time.Time // When it stopped being served; 0: it is served.
+	DisabledReason string    // Why it is not served.
+	RemovedAt      time.Time // When it was removed; 0: it was not.
+	By             string    // Id of the API key that asked, or deliver.
+}
+
+func (x *EndpointChanged) native() map[string]any {
+	m := make(map[string]any, 18)
+	x.Head.native(m)
+	m["endpoint_id"] = x.EndpointID
+	m["url"] = x.URL
+	m["events"] = stringsOut(x.Events)
+	m["description"] = x.Description
+	m["secret"] = bytesOut(x.Secret)
+	m["previous_secret"] = bytesOut(x.PreviousSecret)
+	m["previous_until"] = timeOut(x.PreviousUntil)
+	m["created_at"] = timeOut(x.CreatedAt)
+	m["disabled_at"] = timeOut(x.DisabledAt)
+	m["disabled_reason"] = x.DisabledReason
+	m["removed_at"] = timeOut(x.RemovedAt)
+	m["by"] = x.By
+	return m
+}
+
+func (x *EndpointChanged) load(m map[string]any) {
+	x.Head.load(m)
+	x.EndpointID = stringIn(m, "endpoint_id", "")
+	x.URL = stringIn(m, "url", "")
+	x.Events = stringsIn(m, "events")
+	x.Description = stringIn(m, "description", "")
+	x.Secret = bytesIn(m, "secret")
+	x.PreviousSecret = bytesIn(m, "previous_secret")
+	x.PreviousUntil = timeIn(m, "previous_until")
+	x.CreatedAt = timeIn(m, "created_at")
+	x.DisabledAt = timeIn(m, "disabled_at")
+	x.DisabledReason = stringIn(m, "disabled_reason", "")
+	x.RemovedAt = timeIn(m, "removed_at")
+	x.By = stringIn(m, "by", "")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *EndpointChanged) Kind() string { return "EndpointChanged" }
 
 // JobChanged: A job changed: one per job and transaction of the fold.
 type JobChanged struct {
@@ -433,10 +523,11 @@ type JobSnapshot struct {
 	ReplayID      string            // Replay that asked for this run; empty where it was something else.
 	Runs          []PastRun         // The runs before this one, oldest first; the newest 20.
 	Retries       []Retry           // Work that waits for its next attempt, by page; the lowest 100.
+	WebhookURL    string            // Address that is told when the job has ended; empty where nobody asked.
 }
 
 func (x *JobSnapshot) native() map[string]any {
-	m := make(map[string]any, 36)
+	m := make(map[string]any, 37)
 	x.Head.native(m)
 	m["version"] = x.Version
 	m["status"] = x.Status
@@ -468,6 +559,7 @@ func (x *JobSnapshot) native() map[string]any {
 	m["replay_id"] = x.ReplayID
 	m["runs"] = recordsOut(x.Runs, (*PastRun).native)
 	m["retries"] = recordsOut(x.Retries, (*Retry).native)
+	m["webhook_url"] = x.WebhookURL
 	return m
 }
 
@@ -503,6 +595,7 @@ func (x *JobSnapshot) load(m map[string]any) {
 	x.ReplayID = stringIn(m, "replay_id", "")
 	x.Runs = recordsIn(m, "runs", (*PastRun).load)
 	x.Retries = recordsIn(m, "retries", (*Retry).load)
+	x.WebhookURL = stringIn(m, "webhook_url", "")
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -871,6 +964,30 @@ func (x *RunRequested) load(m map[string]any) {
 // Kind is the record name, also the CloudEvents type.
 func (x *RunRequested) Kind() string { return "RunRequested" }
 
+// TenantChanged: A tenant was given a plan.
+type TenantChanged struct {
+	Head
+	Plan string // Name of the plan in the configuration; empty: the default one.
+	By   string // Id of the API key that asked, or operator.
+}
+
+func (x *TenantChanged) native() map[string]any {
+	m := make(map[string]any, 8)
+	x.Head.native(m)
+	m["plan"] = x.Plan
+	m["by"] = x.By
+	return m
+}
+
+func (x *TenantChanged) load(m map[string]any) {
+	x.Head.load(m)
+	x.Plan = stringIn(m, "plan", "")
+	x.By = stringIn(m, "by", "")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *TenantChanged) Kind() string { return "TenantChanged" }
+
 // UsageRecorded: One stage did work for one page: exactly one per job, run, stage and page.
 type UsageRecorded struct {
 	Head
@@ -909,6 +1026,114 @@ func (x *UsageRecorded) load(m map[string]any) {
 
 // Kind is the record name, also the CloudEvents type.
 func (x *UsageRecorded) Kind() string { return "UsageRecorded" }
+
+// UsageSummed: What a tenant used on one day, as far as it is known: the state of the tally.
+type UsageSummed struct {
+	Head
+	Day   string      // Day in UTC, such as 2026-01-31.
+	Lines []UsageLine // One line for each API key, stage and device.
+	Pages int64       // Pages with a result, each counted once.
+}
+
+func (x *UsageSummed) native() map[string]any {
+	m := make(map[string]any, 9)
+	x.Head.native(m)
+	m["day"] = x.Day
+	m["lines"] = recordsOut(x.Lines, (*UsageLine).native)
+	m["pages"] = x.Pages
+	return m
+}
+
+func (x *UsageSummed) load(m map[string]any) {
+	x.Head.load(m)
+	x.Day = stringIn(m, "day", "")
+	x.Lines = recordsIn(m, "lines", (*UsageLine).load)
+	x.Pages = intIn(m, "pages", 0)
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *UsageSummed) Kind() string { return "UsageSummed" }
+
+// WebhookDue: A webhook: due, delivered or given up. The newest record of a key counts.
+type WebhookDue struct {
+	Head
+	DeliveryID    string            // Id of the message, the same over all attempts; empty in the record that asks for the tenant's endpoints to be looked up.
+	EndpointID    string            // Endpoint it goes to; empty where the job named an address.
+	URL           string            // Address the job named; empty for an endpoint.
+	Type          string            // Type of the event, such as job.completed.
+	Version       int64             // Version of the job it tells of.
+	State         string            // due, delivered or failed.
+	Attempts      int               // Attempts that were made.
+	NextAt        time.Time         // When the next attempt is due.
+	FirstAt       time.Time         // When it became due.
+	EndedAt       time.Time         // When it was delivered or given up; 0 before.
+	LastStatus    int               // HTTP status of the last answer; 0: there was none.
+	LastError     string            // Why the last attempt failed, in plain words.
+	Status        string            // Status of the job.
+	Code          string            // Error code of a failed job.
+	Message       string            // Plain sentence, fit for a client.
+	PagesExpected int               // Pages to be done.
+	PagesDone     int               // Pages finished.
+	PagesFailed   int               // Pages failed.
+	Outputs       []Output          // The result set.
+	Metadata      map[string]string // The client's own labels, returned unchanged.
+	RequestID     string            // Request that caused it, for logs and traces.
+}
+
+func (x *WebhookDue) native() map[string]any {
+	m := make(map[string]any, 27)
+	x.Head.native(m)
+	m["delivery_id"] = x.DeliveryID
+	m["endpoint_id"] = x.EndpointID
+	m["url"] = x.URL
+	m["type"] = x.Type
+	m["version"] = x.Version
+	m["state"] = x.State
+	m["attempts"] = int32(x.Attempts)
+	m["next_at"] = timeOut(x.NextAt)
+	m["first_at"] = timeOut(x.FirstAt)
+	m["ended_at"] = timeOut(x.EndedAt)
+	m["last_status"] = int32(x.LastStatus)
+	m["last_error"] = x.LastError
+	m["status"] = x.Status
+	m["code"] = x.Code
+	m["message"] = x.Message
+	m["pages_expected"] = int32(x.PagesExpected)
+	m["pages_done"] = int32(x.PagesDone)
+	m["pages_failed"] = int32(x.PagesFailed)
+	m["outputs"] = recordsOut(x.Outputs, (*Output).native)
+	m["metadata"] = mapOut(x.Metadata)
+	m["request_id"] = x.RequestID
+	return m
+}
+
+func (x *WebhookDue) load(m map[string]any) {
+	x.Head.load(m)
+	x.DeliveryID = stringIn(m, "delivery_id", "")
+	x.EndpointID = stringIn(m, "endpoint_id", "")
+	x.URL = stringIn(m, "url", "")
+	x.Type = stringIn(m, "type", "")
+	x.Version = intIn(m, "version", 0)
+	x.State = stringIn(m, "state", "due")
+	x.Attempts = int(intIn(m, "attempts", 0))
+	x.NextAt = timeIn(m, "next_at")
+	x.FirstAt = timeIn(m, "first_at")
+	x.EndedAt = timeIn(m, "ended_at")
+	x.LastStatus = int(intIn(m, "last_status", 0))
+	x.LastError = stringIn(m, "last_error", "")
+	x.Status = stringIn(m, "status", "")
+	x.Code = stringIn(m, "code", "")
+	x.Message = stringIn(m, "message", "")
+	x.PagesExpected = int(intIn(m, "pages_expected", 0))
+	x.PagesDone = int(intIn(m, "pages_done", 0))
+	x.PagesFailed = int(intIn(m, "pages_failed", 0))
+	x.Outputs = recordsIn(m, "outputs", (*Output).load)
+	x.Metadata = mapIn(m, "metadata")
+	x.RequestID = stringIn(m, "request_id", "")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *WebhookDue) Kind() string { return "WebhookDue" }
 
 // Image: A page image in the object store.
 type Image struct {
@@ -1285,11 +1510,46 @@ func (x *StatusCount) load(m map[string]any) {
 	x.Pages = intIn(m, "pages", 0)
 }
 
+// UsageLine: Work of one stage for one API key.
+type UsageLine struct {
+	APIKeyID   string // Id of the API key that submitted; empty where none did.
+	Stage      string // Stage that did the work.
+	Device     string // cpu or cuda.
+	Documents  int64  // Documents opened.
+	Pages      int64  // Pages this stage read with a result.
+	CPUMicros  int64  // Processor time, microseconds.
+	WallMicros int64  // Elapsed time, microseconds.
+}
+
+func (x *UsageLine) native() map[string]any {
+	m := make(map[string]any, 7)
+	m["api_key_id"] = x.APIKeyID
+	m["stage"] = x.Stage
+	m["device"] = x.Device
+	m["documents"] = x.Documents
+	m["pages"] = x.Pages
+	m["cpu_micros"] = x.CPUMicros
+	m["wall_micros"] = x.WallMicros
+	return m
+}
+
+func (x *UsageLine) load(m map[string]any) {
+	x.APIKeyID = stringIn(m, "api_key_id", "")
+	x.Stage = stringIn(m, "stage", "")
+	x.Device = stringIn(m, "device", "cpu")
+	x.Documents = intIn(m, "documents", 0)
+	x.Pages = intIn(m, "pages", 0)
+	x.CPUMicros = intIn(m, "cpu_micros", 0)
+	x.WallMicros = intIn(m, "wall_micros", 0)
+}
+
 // New returns an empty event of the kind, or nil for a kind this build does not know.
 func New(kind string) Event {
 	switch kind {
 	case "APIKeyChanged":
 		return &APIKeyChanged{}
+	case "AuditRecorded":
+		return &AuditRecorded{}
 	case "CancelRequested":
 		return &CancelRequested{}
 	case "DeadLettered":
@@ -1306,6 +1566,8 @@ func New(kind string) Event {
 		return &DocumentSplit{}
 	case "DocumentSubmitted":
 		return &DocumentSubmitted{}
+	case "EndpointChanged":
+		return &EndpointChanged{}
 	case "JobChanged":
 		return &JobChanged{}
 	case "JobSnapshot":
@@ -1326,8 +1588,14 @@ func New(kind string) Event {
 		return &RetryScheduled{}
 	case "RunRequested":
 		return &RunRequested{}
+	case "TenantChanged":
+		return &TenantChanged{}
 	case "UsageRecorded":
 		return &UsageRecorded{}
+	case "UsageSummed":
+		return &UsageSummed{}
+	case "WebhookDue":
+		return &WebhookDue{}
 	}
 	return nil
 }
@@ -1335,6 +1603,7 @@ func New(kind string) Event {
 // Kinds lists every event kind by name.
 var Kinds = []string{
 	"APIKeyChanged",
+	"AuditRecorded",
 	"CancelRequested",
 	"DeadLettered",
 	"DocumentComposed",
@@ -1343,6 +1612,7 @@ var Kinds = []string{
 	"DocumentRefused",
 	"DocumentSplit",
 	"DocumentSubmitted",
+	"EndpointChanged",
 	"JobChanged",
 	"JobSnapshot",
 	"PageFailed",
@@ -1353,5 +1623,8 @@ var Kinds = []string{
 	"ReplayChanged",
 	"RetryScheduled",
 	"RunRequested",
+	"TenantChanged",
 	"UsageRecorded",
+	"UsageSummed",
+	"WebhookDue",
 }

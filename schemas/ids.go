@@ -60,6 +60,11 @@ func JobIDForObject(tenant string, s Source) string {
 // ReplayIDFor derives a replay's id from what it selects.
 func ReplayIDFor(parts ...string) string { return "rpl_" + digest(parts...) }
 
+// MessageIDFor derives the id of a webhook from what it tells and whom: it stays the same over all attempts.
+func MessageIDFor(tenant, job string, run int, version int64, endpoint, address string) string {
+	return "msg_" + digest(tenant, job, strconv.Itoa(run), strconv.FormatInt(version, 10), endpoint, address)
+}
+
 // EventIDFor derives the id of an event from the work it reports. ordinal tells apart kinds that recur for one page (the attempt, the
 // version); it is 0 for all others.
 func EventIDFor(job string, run int, stage string, page int, kind string, ordinal int64) string {

@@ -15,6 +15,7 @@ import (
 	"docstream/internal/topology"
 	"docstream/ops"
 	"docstream/processors/compose"
+	"docstream/processors/deliver"
 	"docstream/processors/layout"
 	"docstream/processors/ocr"
 	"docstream/processors/prepare"
@@ -43,6 +44,7 @@ type Config struct {
 	Compose    compose.Config    `koanf:"compose"`
 	ClickHouse clickhouse.Config `koanf:"clickhouse"`
 	Archive    archive.Config    `koanf:"archive"`
+	Deliver    deliver.Config    `koanf:"deliver"`
 	Connectors Connectors        `koanf:"connectors"`
 	Telemetry  telemetry.Config  `koanf:"telemetry"`
 }
@@ -78,6 +80,7 @@ func defaults() Config {
 		Compose:    compose.DefaultConfig(),
 		ClickHouse: clickhouse.DefaultConfig(),
 		Archive:    archive.DefaultConfig(),
+		Deliver:    deliver.DefaultConfig(),
 		Connectors: Connectors{S3: s3.DefaultConfig()},
 		Telemetry:  telemetry.DefaultConfig(),
 	}
@@ -94,12 +97,13 @@ func (c *Config) derive() {
 	c.Prepare.LastAttempt = len(c.Topics.Delays)
 	c.Prepare.Versions = []string{layout.Version, ocr.Version, c.OCR.Reading, compose.Version}
 	c.Connectors.S3.GPUTypes = c.Gateway.GPUTypes
+	c.Gateway.Webhooks, c.Deliver.PublicURL = c.Deliver.Outbound, c.Gateway.PublicURL
 }
 
 // Validate asks every section.
 func (c Config) Validate() error {
 	return errors.Join(c.HouseKey.Validate(), c.Kafka.Validate(), c.Topics.Validate(), c.Principals.Validate(), c.Objects.Validate(), c.Gateway.Validate(), c.View.Validate(), c.Stream.Validate(),
-		c.Engine.Validate(), c.Models.Validate(), c.Proof.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Archive.Validate(), c.Connectors.S3.Validate(),
+		c.Engine.Validate(), c.Models.Validate(), c.Proof.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Archive.Validate(), c.Deliver.Validate(), c.Connectors.S3.Validate(),
 		c.Telemetry.Validate(), c.agree())
 }
 

@@ -36,7 +36,7 @@ func (s *supervisor) roles() []role {
 	return []role{
 		{"prepare", []string{"processor", "--stages", "prepare", "--class", "cpu"}, []string{"engine.slots=" + few, "stream.slots=" + all}},
 		{"ocr", []string{"processor", "--stages", "layout,ocr", "--class", "gpu", "--device", "cpu"}, []string{"engine.slots=" + all, "stream.slots=" + strconv.Itoa(s.options.workers+1), "stream.batch=" + batch}},
-		{"track", []string{"processor", "--stages", "track,compose", "--class", "cpu"}, nil},
+		{"track", []string{"processor", "--stages", "track,compose,tally,deliver", "--class", "cpu"}, nil},
 	}
 }
 

@@ -69,9 +69,9 @@ type newKey struct {
 }
 
 func (p *program) keysCommand() *cobra.Command {
-	c := &cobra.Command{Use: "keys", Short: "Create, list, retire and revoke keys", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "keys", Short: "Create, list, rotate, retire and revoke keys", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fail(exitUsage, "say keys create, keys list, keys retire or keys revoke")
+			return fail(exitUsage, "say keys create, keys list, keys rotate, keys retire or keys revoke")
 		}}
 	var n newKey
 	create := &cobra.Command{Use: "create", Short: "Create a key and print it, once", Args: cobra.NoArgs,
@@ -81,11 +81,12 @@ func (p *program) keysCommand() *cobra.Command {
 	create.Flags().StringVar(&n.kind, "kind", kindAPI, "what the key opens: api, producer")
 	create.Flags().StringVar(&n.tenant, "tenant", "default", "owner of the key")
 	create.Flags().StringVar(&n.name, "name", "", "what the key is for")
-	create.Flags().StringSliceVar(&n.scopes, "scopes", []string{keys.Documents}, "what an api key may do: documents, admin")
+	create.Flags().StringSliceVar(&n.scopes, "scopes", []string{keys.Documents}, "what an api key may do: documents, admin, operator")
 	create.Flags().DurationVar(&n.lasts, "expires", 0, "how long an api key is valid, such as 720h; 0: for ever")
 	c.AddCommand(create,
 		&cobra.Command{Use: "list", Short: "List the keys, without their secrets", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return p.listKeys(c.Context()) }},
+		p.rotateCommand(),
 		&cobra.Command{Use: "retire ID", Short: "Retire a producer key: it goes on to verify what was appended before", Args: cobra.ExactArgs(1),
 			RunE: func(c *cobra.Command, args []string) error { return p.retireKey(c.Context(), args[0]) }},
 		&cobra.Command{Use: "revoke ID", Short: "Revoke a key, for ever", Args: cobra.ExactArgs(1),
@@ -109,7 +110,11 @@ func (p *program) createKey(ctx context.Context, n newKey) error {
 	if err != nil {
 		return exit{exitUsage, err.Error()}
 	}
-	if err := publish(ctx, cfg, event); err != nil {
+	about := map[string]string{"kind": n.kind, "name": n.name}
+	if n.kind == kindAPI {
+		about["scopes"] = strings.Join(n.scopes, ",")
+	}
+	if err := publish(ctx, cfg, event, audited("key.created", n.tenant, shown(event, "").ID, about)); err != nil {
 		return remote(err)
 	}
 	if p.json {
@@ -214,11 +219,15 @@ func (p *program) changeKey(ctx context.Context, id string, change func(Config, 
 	if err != nil || next == nil {
 		return err
 	}
-	return remote(publish(ctx, cfg, next))
+	action := "key.revoked"
+	if k, ok := next.(*schemas.ProducerKeyChanged); ok && k.RevokedAt.IsZero() {
+		action = "key.retired"
+	}
+	return remote(publish(ctx, cfg, next, audited(action, next.Envelope().Tenant, id, nil)))
 }
 
-// publish makes one event of the command line durable.
-func publish(ctx context.Context, cfg Config, e schemas.Event) error {
+// publish makes events of the command line durable.
+func publish(ctx context.Context, cfg Config, events ...schemas.Event) error {
 	client, err := cfg.Kafka.Client()
 	if err != nil {
 		return err
@@ -232,7 +241,7 @@ func publish(ctx context.Context, cfg Config, e schemas.Event) error {
 		return exit{exitUnreachable, err.Error()}
 	}
 	writer := stream.NewWriter(cfg.Topics, codec, "command-line", schemas.SigningKey{})
-	return producers.New(client, writer).Publish(ctx, e, schemas.NewRequestID(time.Now()))
+	return producers.New(client, writer).PublishAll(ctx, events, schemas.NewRequestID(time.Now()))
 }
 
 // readKeys reads the settings to the end they have now; the newest event of a key counts.

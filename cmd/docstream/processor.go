@@ -16,11 +16,12 @@ import (
 	"docstream/processors/layout"
 	"docstream/processors/ocr"
 	"docstream/processors/prepare"
+	"docstream/processors/tally"
 	"docstream/processors/track"
 )
 
 // stages are the names --stages takes, in the order of the stream.
-var stages = []string{"prepare", "layout", "ocr", "track", "compose"}
+var stages = []string{"prepare", "layout", "ocr", "track", "compose", "tally", "deliver"}
 
 // native are the stages whose work runs in an engine child.
 var native = []string{"prepare", "layout", "ocr"}
@@ -76,8 +77,18 @@ func (p *program) process(ctx context.Context, w *wiring, names []string, class 
 		}
 		defer pool.Close()
 	}
+	var also []func(context.Context) error
 	for _, name := range names {
-		add(h, w, pool, name, class)
+		if name != "deliver" {
+			add(h, w, pool, name, class)
+			continue
+		}
+		runs, end, err := addDeliver(h, w)
+		if err != nil {
+			return err
+		}
+		defer end()
+		also = append(also, runs...)
 	}
 	var started atomic.Bool
 	w.ready = func() error {
@@ -86,16 +97,15 @@ func (p *program) process(ctx context.Context, w *wiring, names []string, class 
 		}
 		return h.Stopped()
 	}
-	run := []func(context.Context) error{h.Run}
 	if slices.Contains(names, "prepare") {
 		verifier, follow, err := w.verifier()
 		if err != nil {
 			return err
 		}
 		h.Believe(verifier)
-		run = append(run, follow)
+		also = append(also, follow)
 	}
-	return w.serve(ctx, append(run, func(ctx context.Context) error {
+	return w.serve(ctx, append(also, h.Run, func(ctx context.Context) error {
 		if pool != nil {
 			if err := pool.Start(ctx); err != nil && ctx.Err() == nil {
 				w.log.Error("the engine does not start", "error", err) // a call tries again by itself
@@ -121,6 +131,8 @@ func add(h *stream.Harness, w *wiring, pool *engine.Pool, name, class string) {
 		stream.AddStage(h, topology.Compose, class, compose.New(w.cfg.Compose, w.objects, digests, w.log).Work)
 	case "track":
 		stream.AddFold(h, topology.Track, track.New(w.codec.Decode))
+	case "tally":
+		stream.AddFold(h, topology.Tally, tally.New())
 	}
 }
 

@@ -17,7 +17,8 @@ import (
 // The scopes a key can have.
 const (
 	Documents = "documents" // submit and follow documents
-	Admin     = "admin"     // administer keys and tenants
+	Admin     = "admin"     // administer the tenant's own keys, webhooks and replays
+	Operator  = "operator"  // administer every tenant, and give plans
 )
 
 const (
@@ -44,8 +45,8 @@ func New(house schemas.SigningKey, tenant, name string, scopes []string, expires
 		return "", nil, errors.New("keys: the name is longer than 200 bytes")
 	case len(scopes) == 0:
 		return "", nil, errors.New("keys: a key needs a scope")
-	case slices.ContainsFunc(scopes, func(s string) bool { return s != Documents && s != Admin }):
-		return "", nil, errors.New("keys: the scopes are documents and admin")
+	case slices.ContainsFunc(scopes, func(s string) bool { return s != Documents && s != Admin && s != Operator }):
+		return "", nil, errors.New("keys: the scopes are documents, admin and operator")
 	}
 	id, secret := random(idBytes), random(secretBytes)
 	now := time.Now().UTC()
@@ -65,6 +66,22 @@ func Revoke(k *schemas.APIKeyChanged) *schemas.APIKeyChanged {
 	return &r
 }
 
+// Rotate returns a fresh key that may do what another may, for as long, and the event that ends the other after the overlap: until then both
+// are good, so that no request of a client that changes over is refused.
+func Rotate(house schemas.SigningKey, k *schemas.APIKeyChanged, overlap time.Duration) (token string, fresh, old *schemas.APIKeyChanged, err error) {
+	token, fresh, err = New(house, k.Tenant, k.Name, k.Scopes, k.ExpiresAt)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	o := *k
+	o.At = fresh.At
+	if end := o.At.Add(overlap); o.ExpiresAt.IsZero() || end.Before(o.ExpiresAt) {
+		o.ExpiresAt = end
+	}
+	o.EventID = schemas.EventIDFor(o.KeyID, 0, "keys", 0, o.Kind(), o.At.UnixMicro())
+	return token, fresh, &o, nil
+}
+
 // Split takes a token apart; false where it does not have the form of one.
 func Split(token string) (id, secret string, ok bool) {
 	rest, ok := strings.CutPrefix(token, prefix)
@@ -82,8 +99,10 @@ func Valid(house schemas.SigningKey, k *schemas.APIKeyChanged, secret string, no
 	return same && k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
 
-// Allows reports whether the key has the scope.
-func Allows(k *schemas.APIKeyChanged, scope string) bool { return slices.Contains(k.Scopes, scope) }
+// Allows reports whether the key has the scope. Who may administer every tenant may administer his own.
+func Allows(k *schemas.APIKeyChanged, scope string) bool {
+	return slices.Contains(k.Scopes, scope) || scope == Admin && slices.Contains(k.Scopes, Operator)
+}
 
 func random(n int) string {
 	b := make([]byte, n)

@@ -24,6 +24,8 @@ func (r *reader) apply(ctx context.Context, rec *kgo.Record, polled time.Time) e
 		return r.job(ctx, rec, topic)
 	case topology.Settings.Spec.Name:
 		return r.setting(ctx, rec, topic)
+	case topology.UsageDays.Spec.Name, topology.Webhooks.Spec.Name, topology.Audit.Spec.Name:
+		return r.owned(ctx, rec, topic)
 	}
 	return r.submission(ctx, rec, topic, polled)
 }
@@ -66,7 +68,7 @@ func (r *reader) job(ctx context.Context, rec *kgo.Record, topic string) error {
 		r.ignore(topic, "misplaced")
 		return nil
 	}
-	return r.keep(s.Tenant, s.JobID, row{snapshot: true, run: uint32(s.Run), version: uint64(s.Version), submitted: s.SubmittedAt, status: s.Status, wire: rec.Value}, s)
+	return r.keep(s.Tenant, s.JobID, row{snapshot: true, run: uint32(s.Run), version: uint64(s.Version), submitted: s.SubmittedAt, status: s.Status, pages: remaining(s), wire: rec.Value}, s)
 }
 
 // submission takes a signed DocumentSubmitted as version 0 of its job, unless something newer is known. Nothing in a lane is believed
@@ -91,7 +93,7 @@ func (r *reader) submission(ctx context.Context, rec *kgo.Record, topic string, 
 		r.ignore(topic, "misplaced")
 		return nil
 	}
-	return r.keep(s.Tenant, s.JobID, row{submitted: s.SubmittedAt, status: schemas.Pending, wire: rec.Value}, nil)
+	return r.keep(s.Tenant, s.JobID, row{submitted: s.SubmittedAt, status: schemas.Pending, pages: 1, wire: rec.Value}, nil)
 }
 
 // keep writes a row if it is newer than the one there.
@@ -117,6 +119,7 @@ func (r *reader) keep(tenant, job string, next row, s *schemas.JobSnapshot) erro
 		return err
 	}
 	v.pace.moved(old, next, s, v.ready.Load())
+	v.live.moved(tenant, old, &next)
 	return nil
 }
 
@@ -130,6 +133,7 @@ func (r *reader) forget(tenant, job string) error {
 	}
 	old := readRow(b)
 	r.v.pace.gone(old)
+	r.v.live.moved(tenant, &old, nil)
 	r.v.metrics.jobs.Dec()
 	return r.v.store.remove(tenant, job, old)
 }
@@ -141,7 +145,7 @@ func (r *reader) setting(ctx context.Context, rec *kgo.Record, topic string) err
 		parts := strings.Split(string(rec.Key), "/")
 		switch {
 		case len(parts) == 3 && parts[1] == "key":
-			return r.v.store.db.Delete(keyKey(parts[2]), pebble.NoSync)
+			return errors.Join(r.v.store.db.Delete(keyKey(parts[2]), pebble.NoSync), r.v.store.db.Delete(ownKey(ownKeys, parts[0], parts[2]), pebble.NoSync))
 		case len(parts) == 3 && parts[1] == "replay":
 			return r.dropReplay(parts[0], parts[2])
 		}
@@ -157,10 +161,13 @@ func (r *reader) setting(ctx context.Context, rec *kgo.Record, topic string) err
 	if _, ok := e.(*schemas.ProducerKeyChanged); ok {
 		return nil // the verifier's own reader takes it, and never later than a record it proves
 	}
+	if own := settingKey(e); own != nil {
+		return r.v.store.db.Set(own, rec.Value, pebble.NoSync)
+	}
 	k, ok := e.(*schemas.APIKeyChanged)
 	if !ok || k.KeyID == "" || !schemas.ValidTenant(k.Tenant) {
 		r.ignore(topic, "misplaced")
 		return nil
 	}
-	return r.v.store.db.Set(keyKey(k.KeyID), rec.Value, pebble.NoSync)
+	return errors.Join(r.v.store.db.Set(keyKey(k.KeyID), rec.Value, pebble.NoSync), r.v.store.db.Set(ownKey(ownKeys, k.Tenant, k.KeyID), rec.Value, pebble.NoSync))
 }

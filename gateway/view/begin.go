@@ -37,13 +37,13 @@ func (r *reader) begin(ctx context.Context) (begun, error) {
 // before the second: prepare commits its offset and its facts in one transaction.
 func (r *reader) start(ctx context.Context) (begun, error) {
 	plan := r.v.plan
-	facts, jobs, settings := plan.Name(topology.Facts.Spec.Name), plan.Name(topology.Jobs.Spec.Name), plan.Name(topology.Settings.Spec.Name)
+	facts, settings := plan.Name(topology.Facts.Spec.Name), []string{plan.Name(topology.Settings.Spec.Name), plan.Name(topology.Audit.Spec.Name)}
 	lanes := laneTopics(plan)
-	counts, err := r.ask.partitions(ctx, append([]string{facts, jobs, settings}, lanes...))
+	counts, err := r.ask.partitions(ctx, slices.Concat([]string{facts}, settings, committedTopics(plan), lanes))
 	if err != nil {
 		return begun{}, err
 	}
-	tail, err := r.ask.offsets(ctx, places(counts, append([]string{settings}, lanes...)...), earliest, uncommitted)
+	tail, err := r.ask.offsets(ctx, places(counts, slices.Concat(settings, lanes)...), earliest, uncommitted)
 	if err != nil {
 		return begun{}, err
 	}
@@ -54,7 +54,7 @@ func (r *reader) start(ctx context.Context) (begun, error) {
 	if err != nil {
 		return begun{}, err
 	}
-	state, err := r.ask.offsets(ctx, places(counts, jobs), earliest, uncommitted)
+	state, err := r.ask.offsets(ctx, places(counts, committedTopics(plan)...), earliest, uncommitted)
 	if err != nil {
 		return begun{}, err
 	}
@@ -97,6 +97,11 @@ func laneTopics(plan topology.Config) []string {
 		out = append(out, plan.Name(l.Topic))
 	}
 	return out
+}
+
+// committedTopics are those that are written in transactions: full names.
+func committedTopics(plan topology.Config) []string {
+	return []string{plan.Name(topology.Jobs.Spec.Name), plan.Name(topology.UsageDays.Spec.Name), plan.Name(topology.Webhooks.Spec.Name)}
 }
 
 func places(counts map[string]int32, topics ...string) []place {

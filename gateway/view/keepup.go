@@ -2,9 +2,12 @@ package view
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"docstream/internal/topology"
 )
 
 // keepUp looks after what reading alone does not see: partitions that were added, and ends that hold nothing to read.
@@ -24,6 +27,7 @@ func (r *reader) keepUp(ctx context.Context) error {
 // pass moves a partition on whose log ends in offsets that hold no record, as after retention or compaction removed what was there: no
 // fetch would ever bring one that says so, and every answer would wait for it. It looks only at what has stood still since last time.
 func (r *reader) pass(ctx context.Context, before map[place]int64) map[place]int64 {
+	asked := time.Now()
 	ends, err := r.ends(ctx)
 	if err != nil {
 		return nil
@@ -35,6 +39,9 @@ func (r *reader) pass(ctx context.Context, before map[place]int64) map[place]int
 	}
 	now, standing := r.v.reach.now(), map[place]int64{}
 	short, _ := r.v.reach.short(ends)
+	if !slices.ContainsFunc(short, func(p place) bool { return p.topic == r.v.plan.Name(topology.Settings.Spec.Name) }) {
+		r.v.known.Store(asked.UnixNano())
+	}
 	starts, err := r.ask.offsets(ctx, short, earliest, uncommitted)
 	if err != nil {
 		return nil
@@ -60,9 +67,10 @@ func (r *reader) pass(ctx context.Context, before map[place]int64) map[place]int
 	return standing
 }
 
-// grow follows partitions that were added to a lane, from their start.
+// grow follows partitions that were added to a topic, from their start.
 func (r *reader) grow(ctx context.Context) error {
-	lanes := laneTopics(r.v.plan)
+	transactional := committedTopics(r.v.plan)[1:] // the jobs never grow
+	lanes := slices.Concat(laneTopics(r.v.plan), transactional)
 	counts, err := r.ask.partitions(ctx, lanes)
 	if err != nil {
 		return err
@@ -82,7 +90,15 @@ func (r *reader) grow(ctx context.Context) error {
 			partitions[p] = kgo.NewOffset().AtStart()
 		}
 	}
+	state := map[string]map[int32]kgo.Offset{}
+	for _, t := range transactional {
+		if at[t] != nil {
+			state[t] = at[t]
+			delete(at, t)
+		}
+	}
 	r.tail.AddConsumePartitions(at)
+	r.jobs.AddConsumePartitions(state)
 	r.v.reach.advance(added)
 	r.v.log.Info("the view follows new partitions", "count", len(added))
 	return nil

@@ -3,17 +3,19 @@ package view
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	ready   prometheus.Gauge
-	jobs    prometheus.Gauge
-	records *prometheus.CounterVec
-	ignored *prometheus.CounterVec
-	wait    prometheus.Histogram
+	ready    prometheus.Gauge
+	jobs     prometheus.Gauge
+	replicas prometheus.Gauge
+	records  *prometheus.CounterVec
+	ignored  *prometheus.CounterVec
+	wait     prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
-		ready: prometheus.NewGauge(prometheus.GaugeOpts{Name: "docstream_view_ready", Help: "1 while the view can answer."}),
-		jobs:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "docstream_view_jobs", Help: "Jobs the view holds."}),
+		ready:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "docstream_view_ready", Help: "1 while the view can answer."}),
+		jobs:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "docstream_view_jobs", Help: "Jobs the view holds."}),
+		replicas: prometheus.NewGauge(prometheus.GaugeOpts{Name: "docstream_view_replicas", Help: "Gateways that live, this one included."}),
 		records: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "docstream_view_records_total", Help: "Records the view has read."}, []string{"topic"}),
 		ignored: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -23,7 +25,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10}}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.ready, m.jobs, m.records, m.ignored, m.wait)
+		reg.MustRegister(m.ready, m.jobs, m.replicas, m.records, m.ignored, m.wait)
 	}
 	return m
 }

@@ -3,21 +3,20 @@ package view
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"docstream/internal/topology"
 )
 
 // reader is one run of a view: the clients it reads with and where they began.
 type reader struct {
 	v    *View
 	ask  *broker
-	tail *kgo.Client // lanes and settings, read uncommitted
-	jobs *kgo.Client // read committed
+	tail *kgo.Client // lanes, settings and audit, read uncommitted
+	jobs *kgo.Client // jobs and what else is written in transactions, read committed
 
 	mu sync.Mutex // one writer to a job's row at a time
 }
@@ -122,9 +121,9 @@ func (r *reader) ends(ctx context.Context) (map[place]int64, error) {
 
 // followed lists what is read, the jobs apart.
 func (r *reader) followed() (tail, jobs []place) {
-	name := r.v.plan.Name(topology.Jobs.Spec.Name)
+	transactional := committedTopics(r.v.plan)
 	for p := range r.v.reach.now() {
-		if p.topic == name {
+		if slices.Contains(transactional, p.topic) {
 			jobs = append(jobs, p)
 		} else {
 			tail = append(tail, p)

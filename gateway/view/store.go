@@ -72,10 +72,11 @@ type row struct {
 	version   uint64
 	submitted time.Time
 	status    string
+	pages     uint32 // of a live job: those that are still to be done, as far as is known
 	wire      []byte
 }
 
-const rowHead = 1 + 4 + 8 + 8 + 1 // kind, run, version, submitted, length of the status
+const rowHead = 1 + 4 + 8 + 8 + 4 + 1 // kind, run, version, submitted, pages, length of the status
 
 func (r row) bytes() []byte {
 	b := make([]byte, 0, rowHead+len(r.status)+len(r.wire))
@@ -87,6 +88,7 @@ func (r row) bytes() []byte {
 	b = binary.BigEndian.AppendUint32(b, r.run)
 	b = binary.BigEndian.AppendUint64(b, r.version)
 	b = binary.BigEndian.AppendUint64(b, micros(r.submitted))
+	b = binary.BigEndian.AppendUint32(b, r.pages)
 	b = append(b, byte(len(r.status)))
 	b = append(b, r.status...)
 	return append(b, r.wire...)
@@ -98,6 +100,7 @@ func readRow(b []byte) row {
 	return row{
 		snapshot: b[0] == 1, run: binary.BigEndian.Uint32(b[1:]), version: binary.BigEndian.Uint64(b[5:]),
 		submitted: time.UnixMicro(int64(binary.BigEndian.Uint64(b[13:]))).UTC(),
+		pages:     binary.BigEndian.Uint32(b[21:]),
 		status:    string(b[rowHead : rowHead+n]), wire: b[rowHead+n:],
 	}
 }
@@ -129,6 +132,21 @@ func listPrefix(tenant string) []byte { return []byte("l" + tenant + "/") }
 func listEnd(tenant string) []byte { return []byte("l" + tenant + "0") } // '0' follows '/'
 
 func keyKey(id string) []byte { return []byte("k" + id) }
+
+// What a tenant owns beside jobs, each under a letter of its own: its keys, its plan, its endpoints, its days of usage, its webhooks and
+// what was done in its name.
+const (
+	ownKeys      = 'i'
+	ownPlan      = 'p'
+	ownEndpoints = 'e'
+	ownDays      = 'u'
+	ownWebhooks  = 'w'
+	ownAudit     = 'x'
+)
+
+func ownKey(what byte, tenant, name string) []byte {
+	return []byte(string(what) + tenant + "/" + name)
+}
 
 // get returns a copy of a value, nil where there is none.
 func (s *store) get(key []byte) ([]byte, error) {

@@ -54,6 +54,9 @@ type View struct {
 	log     *slog.Logger
 	metrics *metrics
 	pace    pace
+	live    live
+	known   atomic.Int64 // when everything durable was last known to be held, in nanoseconds
+	members atomic.Int64 // gateways that live
 	reach   *reach
 	fresh   *lookups
 
@@ -99,6 +102,7 @@ func (v *View) Run(ctx context.Context) error {
 	g.Go(func() error { return r.follow(ctx, r.jobs) })
 	g.Go(func() error { return r.keepUp(ctx) })
 	g.Go(func() error { return v.fresh.run(ctx, r.ends) })
+	g.Go(func() error { return r.beCounted(ctx) })
 	g.Go(func() error { return r.settle(ctx, begun) })
 	return quiet(g.Wait())
 }

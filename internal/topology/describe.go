@@ -25,6 +25,8 @@ func Nodes() []Node {
 		{OCR.Name, "stage", []string{Layouts.Spec.Name}, families(OCR.Emits, "")},
 		{Track.Name, "fold", []string{Facts.Spec.Name}, families(Track.Emits, "splits")},
 		{Compose.Name, "stage", []string{Compositions.Spec.Name}, families(Compose.Emits, "")},
+		{Tally.Name, "fold", []string{Usage.Spec.Name}, families(Tally.Emits, "")},
+		{Deliver.Name, "stage", []string{Webhooks.Spec.Name}, families([]string{"WebhookDue", "EndpointChanged"}, "")},
 		{ClickHouse.Name, "sink", []string{Facts.Spec.Name, JobEvents.Spec.Name, Usage.Spec.Name}, nil},
 		{S3.Name, "sink", []string{Documents.Spec.Name, Splits.Spec.Name, Pages.Spec.Name, Layouts.Spec.Name, Compositions.Spec.Name,
 			Facts.Spec.Name, JobEvents.Spec.Name, Usage.Spec.Name}, nil},
@@ -50,7 +52,7 @@ func families(kinds []string, submitted string) []string {
 }
 
 func familyOf(kind string) string {
-	for _, s := range []Spec{Documents.Spec, Pages.Spec, Layouts.Spec, Compositions.Spec, Facts.Spec, Jobs.Spec, JobEvents.Spec, Usage.Spec, Settings.Spec} {
+	for _, s := range []Spec{Documents.Spec, Pages.Spec, Layouts.Spec, Compositions.Spec, Facts.Spec, Jobs.Spec, JobEvents.Spec, Usage.Spec, UsageDays.Spec, Webhooks.Spec, Settings.Spec, Audit.Spec} {
 		for _, k := range s.Kinds {
 			if k == kind {
 				return s.Name
@@ -112,6 +114,6 @@ func mermaid() string {
 			fmt.Fprintf(&b, "  %s(%s) --> %s[(%s)]\n", n.Name, n.Name, e, e)
 		}
 	}
-	b.WriteString("  jobs[(jobs)] --> gateway\n  documents[(documents)] -.tail.-> gateway\n  settings[(settings)] --> gateway\n")
+	b.WriteString("  jobs[(jobs)] --> gateway\n  documents[(documents)] -.tail.-> gateway\n  settings[(settings)] --> gateway\n  usage-days[(usage-days)] --> gateway\n  webhooks[(webhooks)] --> gateway\n")
 	return b.String()
 }

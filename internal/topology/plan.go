@@ -30,12 +30,24 @@ var (
 	JobEvents = Topic[*schemas.JobChanged]{Spec{Name: "job-events", Shape: State, Kinds: []string{"JobChanged"},
 		Key: "job id", Writers: []string{"track"}, Readers: []string{"sinks", "customers"}}}
 	Usage = Topic[*schemas.UsageRecorded]{Spec{Name: "usage", Kinds: []string{"UsageRecorded"},
-		Key: "tenant", Writers: []string{"track"}, Readers: []string{"sinks"}}}
-	Settings = Topic[schemas.Event]{Spec{Name: "settings", Shape: Small, Compact: true, Kinds: []string{"APIKeyChanged", "ReplayChanged", "ProducerKeyChanged"},
-		Key: "tenant/kind/id", Writers: []string{"gateway", "command line"}, Readers: []string{"gateway", "prepare"}}}
+		Key: "tenant", Writers: []string{"track"}, Readers: []string{"sinks", "tally"}}}
+	Settings = Topic[schemas.Event]{Spec{Name: "settings", Shape: Small, Compact: true, Kinds: []string{"APIKeyChanged", "ReplayChanged", "ProducerKeyChanged",
+		"TenantChanged", "EndpointChanged"}, Key: "tenant/kind/id", Writers: []string{"gateway", "command line", "deliver"}, Readers: []string{"gateway", "prepare", "deliver"}}}
+	UsageDays = Topic[*schemas.UsageSummed]{Spec{Name: "usage-days", Compact: true, Kinds: []string{"UsageSummed"},
+		Key: "tenant/day", Writers: []string{"tally"}, Readers: []string{"gateway", "tally"}}}
+	Webhooks = Topic[*schemas.WebhookDue]{Spec{Name: "webhooks", Compact: true, Retention: webhooksKept, Kinds: []string{"WebhookDue"},
+		Key: "tenant/message", Writers: []string{"track", "deliver", "gateway"}, Readers: []string{"deliver", "gateway"}}}
+	Audit = Topic[*schemas.AuditRecorded]{Spec{Name: "audit", Shape: Small, Retention: auditKept, Kinds: []string{"AuditRecorded"},
+		Key: "tenant", Writers: []string{"gateway", "command line"}, Readers: []string{"gateway", "operators"}}}
 )
 
-// The stages, the fold and the sinks.
+// How long webhooks stay known after they ended, and who administered what.
+const (
+	webhooksKept = 7 * 24 * time.Hour
+	auditKept    = 400 * 24 * time.Hour
+)
+
+// The stages, the folds and the sinks.
 var (
 	Prepare = Stage[*schemas.DocumentSubmitted]{
 		Name: "prepare", Reads: []Source{Documents, Splits}, AllClass: true,
@@ -63,8 +75,10 @@ var (
 	}
 	Track = Fold[schemas.Event, *schemas.JobSnapshot]{
 		Name: "track", Reads: Facts, State: Jobs,
-		Emits: []string{"JobSnapshot", "JobChanged", "DocumentFinished", "UsageRecorded", "DocumentSubmitted"},
+		Emits: []string{"JobSnapshot", "JobChanged", "DocumentFinished", "UsageRecorded", "DocumentSubmitted", "WebhookDue"},
 	}
+	Tally      = Fold[*schemas.UsageRecorded, *schemas.UsageSummed]{Name: "tally", Reads: Usage, State: UsageDays, Emits: []string{"UsageSummed"}}
+	Deliver    = Sink{Name: "deliver", Reads: []Spec{Webhooks.Spec}} // what became of each message it writes back
 	ClickHouse = Sink{Name: "clickhouse", Reads: []Spec{Facts.Spec, JobEvents.Spec, Usage.Spec}}
 	S3         = Sink{Name: "s3", Reads: slices.Concat(Documents.Specs(), Splits.Specs(), Pages.Specs(), Layouts.Specs(), Compositions.Specs(),
 		[]Spec{Facts.Spec, JobEvents.Spec, Usage.Spec})}
@@ -77,7 +91,7 @@ func DeadLetters(stage string) string { return "dlq." + stage }
 const S3Connector = "connector-s3"
 
 // Readers lists who can dead-letter.
-var Readers = []string{"prepare", "layout", "ocr", "track", "compose", "clickhouse", "s3", S3Connector, Delays}
+var Readers = []string{"prepare", "layout", "ocr", "track", "compose", "tally", "deliver", "clickhouse", "s3", S3Connector, Delays}
 
 // head is the envelope of a fact that closes e.
 func head(e schemas.Event, stage string, page int, kind string) schemas.Head {
@@ -105,8 +119,8 @@ func (c Config) Specs() []Spec {
 	lanes(Pages.Spec, Pages.All())
 	lanes(Layouts.Spec, Layouts.All())
 	lanes(Compositions.Spec, Compositions.All())
-	for _, s := range []Spec{Facts.Spec, Jobs.Spec, JobEvents.Spec, Usage.Spec, Settings.Spec} {
-		if !s.Compact {
+	for _, s := range []Spec{Facts.Spec, Jobs.Spec, JobEvents.Spec, Usage.Spec, UsageDays.Spec, Webhooks.Spec, Settings.Spec, Audit.Spec} {
+		if !s.Compact && s.Retention == 0 {
 			s.Retention = c.Retention
 		}
 		out = append(out, s)
@@ -148,11 +162,29 @@ func Route(e schemas.Event) (topic, key string, err error) {
 		return Settings.Spec.Name, h.Tenant + "/producer/" + e.KeyID, nil
 	case *schemas.ReplayChanged:
 		return Settings.Spec.Name, h.Tenant + "/replay/" + e.ReplayID, nil
+	case *schemas.TenantChanged:
+		return Settings.Spec.Name, h.Tenant + "/tenant/" + h.Tenant, nil
+	case *schemas.EndpointChanged:
+		return Settings.Spec.Name, h.Tenant + "/endpoint/" + e.EndpointID, nil
+	case *schemas.UsageSummed:
+		return UsageDays.Spec.Name, h.Tenant + "/" + e.Day, nil
+	case *schemas.WebhookDue:
+		return Webhooks.Spec.Name, webhookKey(e), nil
+	case *schemas.AuditRecorded:
+		return Audit.Spec.Name, h.Tenant, nil
 	case *schemas.DocumentOpened, *schemas.DocumentSplit, *schemas.DocumentRefused, *schemas.PageFinished, *schemas.PageFailed,
 		*schemas.RetryScheduled, *schemas.DeadLettered, *schemas.DocumentComposed, *schemas.CancelRequested, *schemas.RunRequested:
 		return Facts.Spec.Name, h.JobID, nil
 	}
 	return "", "", fmt.Errorf("the plan has no topic for %s", e.Kind())
+}
+
+// webhookKey keeps one record of each message, and one of each job whose endpoints are to be looked up.
+func webhookKey(e *schemas.WebhookDue) string {
+	if e.DeliveryID == "" {
+		return e.Tenant + "/" + e.JobID + "/" + strconv.Itoa(e.Run)
+	}
+	return e.Tenant + "/" + e.DeliveryID
 }
 
 // JobKey is the key of a job's state: tenant first, so that one tenant's record can never name another's job (P8).

@@ -55,9 +55,9 @@ func who(word, topic string) ([]string, error) {
 	for _, n := range Nodes() {
 		switch {
 		case n.Name == word,
-			word == "every stage" && n.Role != "sink",
+			word == "every stage" && n.Role != "sink" && n.Name != Tally.Name && n.Name != Deliver.Name, // these tell no facts
 			word == "the harness" && topic == DeadLetters(n.Name),
-			word == "the harness" && n.Role == "stage" && returned(topic):
+			word == "the harness" && n.Role == "stage" && n.Name != Deliver.Name && returned(topic):
 			out = append(out, roleOf(n))
 		}
 	}
@@ -116,7 +116,7 @@ func (c Config) sessions(r *Rights) {
 		if n.Role != "sink" {
 			r.Transactions = with(r.Transactions, c.Group(n.Name, ""))
 		}
-		if n.Role == "stage" {
+		if n.Role == "stage" && n.Name != Deliver.Name { // it keeps its own times, in its own topic
 			r.Groups, r.Transactions = with(r.Groups, c.Group(Delays, "")), with(r.Transactions, c.Group(Delays, ""))
 		}
 	}
@@ -126,6 +126,7 @@ func (c Config) sessions(r *Rights) {
 	switch r.Role {
 	case "gateway": // it reads the log once more for a replay, in a group that elects one replica
 		r.Groups = with(r.Groups, c.Group("replay", ""))
+		r.Groups = with(r.Groups, c.Replicas())
 	case "connectors":
 		r.Groups = with(r.Groups, c.Prefix+connector)
 	case "customers":
@@ -140,9 +141,12 @@ func with(list []string, s string) []string {
 	return append(list, s)
 }
 
+// Replicas is the group whose members are the gateways that live. It reads nothing: the brokers count its members.
+func (c Config) Replicas() string { return c.Prefix + "gateway.replicas" }
+
 // Passing reports whether a group is one of those that come and go: of a connector, a customer, or a replay.
 func (c Config) Passing(group string) bool {
-	for _, begin := range []string{c.Group("replay", ""), c.Prefix + connector, c.Group("customers", "")} {
+	for _, begin := range []string{c.Group("replay", ""), c.Prefix + connector, c.Group("customers", ""), c.Replicas()} {
 		if strings.HasPrefix(group, begin) {
 			return true
 		}
@@ -159,7 +163,7 @@ type Reader struct {
 }
 
 // whole are the sinks that read all their topics as one member of one group: the archive keeps the log in step.
-var whole = []string{"s3"}
+var whole = []string{"s3", "deliver"}
 
 // Consumers lists every node on every topic it reads, in the order of the stream.
 func (c Config) Consumers() []Reader {

@@ -51,8 +51,10 @@ func TestARoleMayDoWhatItsPlanSaysAndNoMore(t *testing.T) {
 		"prepare":   {"delay documents settings splits", "dlq.prepare facts pages splits" + back, "prepare. delay.", "prepare. delay."},
 		"layout":    {"delay pages", "dlq.layout facts layouts" + back, "layout. delay.", "layout. delay."},
 		"ocr":       {"delay layouts", "dlq.ocr facts" + back, "ocr. delay.", "ocr. delay."},
-		"track":     {"facts jobs", "compositions dlq.track facts job-events jobs splits usage", "track.", "track."},
+		"track":     {"facts jobs", "compositions dlq.track facts job-events jobs splits usage webhooks", "track.", "track."},
 		"compose":   {"compositions delay", "dlq.compose facts" + back, "compose. delay.", "compose. delay."},
+		"tally":     {"usage usage-days", "dlq.tally usage-days", "tally.", "tally."},
+		"deliver":   {"settings webhooks", "dlq.deliver settings webhooks", "deliver", "deliver"},
 		"producers": {"", "documents", "", ""},
 	} {
 		got := rights(t, role)

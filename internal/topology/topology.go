@@ -205,9 +205,9 @@ func (c Config) Partitions(s Shape) int {
 }
 
 // Group returns the consumer group in which a stage, fold or sink reads a topic. One group a lane: a lane's pause or rebalance stops no
-// other lane. The archive has one for all it reads: its topics share one memory.
+// other lane. What keeps a log whole has one for all it reads: its topics share one memory.
 func (c Config) Group(reader, topic string) string {
-	if reader == S3.Name {
+	if reader == S3.Name || reader == Deliver.Name {
 		return c.Prefix + reader
 	}
 	return c.Prefix + reader + "." + topic

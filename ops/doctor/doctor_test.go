@@ -156,7 +156,7 @@ func TestGroups(t *testing.T) {
 	h, c := kafka(t)
 	expect(t, ask(t, h, "groups"), doctor.Fail, "nobody runs track")
 	for _, r := range h.Plan.Consumers() {
-		if strings.HasSuffix(r.Spec.Name, ".high") || r.Spec.Shape == topology.State || r.Spec.Name == "usage" {
+		if strings.HasSuffix(r.Spec.Name, ".high") || r.Spec.Shape == topology.State || r.Spec.Name == "usage" || r.Spec.Name == "webhooks" {
 			read(t, h, r.Group, r.Topic)
 		}
 	}

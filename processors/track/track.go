@@ -129,7 +129,7 @@ func (t *Track) submission(ctx context.Context, wire []byte) (*schemas.DocumentS
 func describe(s *schemas.JobSnapshot, sub *schemas.DocumentSubmitted) {
 	s.RequestID, s.APIKeyID = sub.RequestID, sub.APIKeyID
 	s.Class, s.Priority = sub.Class, sub.Priority
-	s.Source, s.Options, s.Metadata = sub.Source, sub.Options, sub.Metadata
+	s.Source, s.Options, s.Metadata, s.WebhookURL = sub.Source, sub.Options, sub.Metadata, sub.WebhookURL
 }
 
 // Changed returns the event that tells the world of a changed job.
@@ -141,5 +141,19 @@ func (*Track) Changed(s *schemas.JobSnapshot) []schemas.Event {
 		Words: s.Words, CPUMicros: s.CPUMicros, OpenedAt: s.OpenedAt, EndedAt: s.EndedAt, ReplayID: s.ReplayID,
 	}
 	c.EventID = schemas.EventIDFor(s.JobID, s.Run, "track", 0, c.Kind(), s.Version)
-	return []schemas.Event{c}
+	if !schemas.Terminal(s.Status) {
+		return []schemas.Event{c}
+	}
+	return []schemas.Event{c, due(s)}
+}
+
+// due is the end of a run as webhooks tell it. Who wants to hear of it is not the fold's to know: deliver looks that up.
+func due(s *schemas.JobSnapshot) *schemas.WebhookDue {
+	w := &schemas.WebhookDue{
+		Head: s.Head, URL: s.WebhookURL, Type: "job." + s.Status, Version: s.Version, State: "due", FirstAt: s.EndedAt, NextAt: s.EndedAt,
+		Status: s.Status, Code: s.Code, Message: s.Message, PagesExpected: s.PagesExpected, PagesDone: s.PagesDone, PagesFailed: s.PagesFailed,
+		Outputs: s.Outputs, Metadata: s.Metadata, RequestID: s.RequestID,
+	}
+	w.EventID = schemas.EventIDFor(s.JobID, s.Run, "track", 0, w.Kind(), s.Version)
+	return w
 }

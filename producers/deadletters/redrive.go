@@ -14,7 +14,9 @@ import (
 
 // Redrivable says why a letter cannot be redriven; nil where it can. job is the newest that is known of the letter's job, nil: nothing.
 func Redrivable(l Letter, job *schemas.JobSnapshot) error {
-	no := func(format string, a ...any) error { return fault.Document(schemas.DeadLetterNotRedrivable, format, a...) }
+	no := func(format string, a ...any) error {
+		return fault.Document(schemas.DeadLetterNotRedrivable, format, a...)
+	}
 	switch {
 	case l.State != Open:
 		return no("The dead letter was %s already.", l.State)

@@ -255,7 +255,7 @@ func (k kind) decode(v, name string, def any) string {
 
 func (g *generator) p(f string, a ...any) { fmt.Fprintf(&g.out, f+"\n", a...) }
 
-var initials = map[string]string{"id": "ID", "api": "API", "sha256": "SHA256", "etag": "ETag", "ocr": "OCR", "cpu": "CPU", "dpi": "DPI"}
+var initials = map[string]string{"id": "ID", "url": "URL", "api": "API", "sha256": "SHA256", "etag": "ETag", "ocr": "OCR", "cpu": "CPU", "dpi": "DPI"}
 
 func camel(s string) string {
 	var b strings.Builder
