@@ -69,6 +69,7 @@ var rooms = map[string][]string{
 	"internal/e2e":       {},
 
 	"producers/deadletters": {"schemas", "internal/fault", "internal/stream", "internal/topology"},
+	"ops/verify":            {"schemas", "internal/topology", "internal/stream"},
 }
 
 // vague names say nothing about what is inside.

@@ -25,6 +25,7 @@ func (g *Gateway) routes() []route {
 		{http.MethodGet, "/api/v1/jobs", keys.Documents, g.jobs},
 		{http.MethodGet, "/api/v1/jobs/:job_id", keys.Documents, g.job},
 		{http.MethodGet, "/api/v1/jobs/:job_id/result", keys.Documents, g.result},
+		{http.MethodPost, "/api/v1/jobs/:job_id/cancel", keys.Documents, g.cancel},
 		{http.MethodPost, "/api/v1/replays", keys.Admin, g.idempotent(g.startReplay)},
 		{http.MethodGet, "/api/v1/replays", keys.Admin, g.replays},
 		{http.MethodGet, "/api/v1/replays/:replay_id", keys.Admin, g.replay},

@@ -1,0 +1,168 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"docstream/internal/testenv"
+	"docstream/ops/sample"
+)
+
+// number reads a variable of the tests, or returns what is usual.
+func number(t testing.TB, name string, usual uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return usual
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// TestNoKillBreaksAPromise submits documents while random processes are killed with signal 9, gateway, stages, fold, sinks, engine children and
+// the embedded parts alike, and then holds everything that was left behind to the promises with docstream verify. The seed is printed;
+// DOCSTREAM_TEST_SEED runs the same again.
+func TestNoKillBreaksAPromise(t *testing.T) {
+	seed := number(t, "DOCSTREAM_TEST_SEED", rand.Uint64())
+	documents := int(number(t, "DOCSTREAM_TEST_CHAOS", 60))
+	t.Logf("DOCSTREAM_TEST_SEED=%d, %d documents", seed, documents)
+	random := rand.New(rand.NewPCG(seed, 1))
+	p := start(t, "--set", "topics.delays=1s,2s,3s")
+	c := &chaos{p: p, random: rand.New(rand.NewPCG(seed, 2)), killed: map[string]int{}, stop: make(chan struct{}), done: make(chan struct{})}
+	go c.run()
+	var accepted []string
+	answers := map[int]int{}
+	for n := range documents {
+		name, body := c.document(random, n)
+		a, err := p.try(name, body)
+		if err != nil {
+			a.status = 0
+		}
+		if answers[a.status]++; a.status == http.StatusAccepted {
+			var j job
+			a.json(t, &j)
+			accepted = append(accepted, j.JobID)
+		}
+		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
+	}
+	close(c.stop)
+	<-c.done
+	t.Logf("answers by status (0: none): %v; killed: %v", answers, c.killed)
+	if len(accepted) < documents/4 {
+		t.Fatalf("only %d documents were accepted", len(accepted))
+	}
+	for _, id := range accepted {
+		if j := p.wait(id, 3*time.Minute); j.Status != "completed" && j.Status != "partial" {
+			t.Errorf("job %s ended as %+v", id, j)
+		}
+	}
+	p.verify(accepted)
+}
+
+// chaos kills.
+type chaos struct {
+	p          *platform
+	random     *rand.Rand
+	killed     map[string]int
+	stop, done chan struct{}
+}
+
+// run kills a random process every 0.3 to 3 seconds. It never fails the test: what it finds dead is being started again.
+func (c *chaos) run() {
+	defer close(c.done)
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-time.After(300*time.Millisecond + time.Duration(c.random.IntN(2700))*time.Millisecond):
+		}
+		b, err := os.ReadFile(filepath.Join(c.p.dir, "dev.json"))
+		if err != nil {
+			continue
+		}
+		pids := pidsOf(b)
+		names := slices.DeleteFunc(slices.Sorted(maps.Keys(pids)), func(n string) bool { return n == "dev" || pids[n] < 2 })
+		if len(names) == 0 {
+			continue
+		}
+		name := names[c.random.IntN(len(names))]
+		pid := pids[name]
+		if below := tree(pid); len(below) > 1 && c.random.IntN(2) == 0 {
+			name, pid = name+" (child)", below[1+c.random.IntN(len(below)-1)]
+		}
+		if syscall.Kill(pid, syscall.SIGKILL) == nil {
+			c.killed[name]++
+		}
+	}
+}
+
+// document makes the next document: mostly a note, sometimes a scan of a few pages.
+func (c *chaos) document(random *rand.Rand, n int) (name string, body []byte) {
+	if random.IntN(5) > 0 {
+		return fmt.Sprintf("note-%d.txt", n), fmt.Appendf(nil, "Note %d of the harbour master.\nThe tide turns at %d.\n", n, random.IntN(24))
+	}
+	var b bytes.Buffer
+	if err := sample.Write(&b, sample.Options{Pages: 1 + random.IntN(3), DPI: 72, Seed: random.Uint64()}); err != nil {
+		c.p.t.Error(err)
+	}
+	return fmt.Sprintf("scan-%d.pdf", n), b.Bytes()
+}
+
+// verify runs docstream verify until it finds nothing amiss, or fails with what it says.
+func (p *platform) verify(accepted []string) {
+	p.t.Helper()
+	list := filepath.Join(p.t.(*testing.T).TempDir(), "accepted")
+	var lines strings.Builder
+	for _, id := range accepted {
+		fmt.Fprintf(&lines, "default/%s\n", id)
+	}
+	if err := os.WriteFile(list, []byte(lines.String()), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	cmd := exec.Command(testenv.Binary(p.t, "docstream"), "verify", "--data", p.dir, "--wait", "90s", "--accepted", list)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("docstream verify: %v\n%s", err, tail(out, 6000))
+	}
+	p.t.Logf("%s", bytes.TrimSpace(out))
+}
+
+// pidsOf reads the processes that dev.json names.
+func pidsOf(b []byte) map[string]int {
+	var d devFile
+	if err := json.Unmarshal(b, &d); err != nil {
+		return nil
+	}
+	return d.PIDs
+}
+
+// try posts a file once; the gateway may be dead.
+func (p *platform) try(name string, file []byte) (answer, error) {
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	part, err := w.CreateFormFile("file", name)
+	if err != nil {
+		return answer{}, err
+	}
+	_, _ = part.Write(file)
+	_ = w.Close()
+	_ = p.reload()
+	return p.request(http.MethodPost, "/api/v1/documents", &body, w.FormDataContentType())
+}
