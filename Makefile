@@ -11,7 +11,7 @@ PYTHON  ?= python3
 export DOCSTREAM_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-notifications test-replay build parts lint generate release-schemas bench cluster secrets clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
+.PHONY: help run test test-notifications test-replay build parts lint generate release-schemas bench bench-engine cluster secrets clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -75,6 +75,16 @@ secrets: ## write .env with fresh secrets for docker-compose.kafka.yml
 
 bench: build ## measure 50 scanned pages through the engine and through a service that runs in DATA
 	bin/docstream bench e2e --data "$(DATA)" --pages 50 --pairs 3
+
+# Text PDFs of the samples: their text layer is the truth.
+PAPER ?= $(addprefix $(SAMPLES)/,federal-register-15p.pdf tax-manual-400p.pdf repair-estimate-3p.pdf invoice.pdf background-checks-table.pdf)
+
+bench-engine: build parts ## compare our reading with tesseract's and rapidocr's (pip, 110 MB, once) on pages of the samples
+	@command -v tesseract >/dev/null || { echo "tesseract is missing: install tesseract-ocr (Debian's name)"; exit 1; }
+	@test -n "$(SAMPLES)" || { echo "set DOCSTREAM_SAMPLES to the folder of sample documents"; exit 1; }
+	@test -x "$(CACHE)/peers/bin/python" || $(PYTHON) -m venv "$(CACHE)/peers"
+	@"$(CACHE)/peers/bin/python" -m pip install --quiet --no-deps --require-hashes --only-binary=:all: -r ops/bench/peers-requirements.txt
+	bin/docstream bench ocr --keep "$(CACHE)/bench-ocr" --python "$(CACHE)/peers/bin/python" $(PAPER)
 
 clean: ## remove what was built; caches and data stay
 	rm -rf bin

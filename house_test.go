@@ -42,10 +42,12 @@ var rooms = map[string][]string{
 	"internal/media":     {},
 	"internal/blob":      {"schemas", "internal/fault"},
 	"internal/engine":    {"schemas", "internal/fault"},
-	"internal/stream":    {"schemas", "internal/fault", "internal/topology", "internal/telemetry"},
+	"internal/proof":     {"schemas", "internal/fault", "internal/topology"},
+	"internal/stream":    {"schemas", "internal/fault", "internal/topology", "internal/telemetry", "internal/proof"},
 	"internal/testenv":   {"internal/blob", "internal/stream", "internal/topology", "schemas"},
 	"producers":          {"schemas", "internal/fault", "internal/stream"},
-	"producers/replay":   {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology"},
+	"producers/clients":  {"schemas"},
+	"producers/replay":   {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology", "internal/proof"},
 	"processors/prepare": {"schemas", "internal/fault", "internal/blob", "internal/engine", "internal/media"},
 	"processors/layout":  {"schemas", "internal/fault", "internal/blob", "internal/engine"},
 	"processors/ocr":     {"schemas", "internal/fault", "internal/blob", "internal/engine"},
@@ -54,13 +56,15 @@ var rooms = map[string][]string{
 	"connectors/s3":      {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology", "internal/telemetry"},
 	"sinks/clickhouse":   {"schemas", "internal/fault"},
 	"sinks/s3":           {"schemas", "internal/fault", "internal/blob"},
-	"gateway":            {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology", "internal/telemetry", "internal/media", "producers"},
+	"gateway":            {"schemas", "internal/fault", "internal/blob", "internal/stream", "internal/topology", "internal/telemetry", "internal/media", "internal/proof", "producers"},
 	"ops":                {"schemas", "internal/topology", "internal/stream"},
 	"ops/doctor":         {"schemas", "internal/topology", "internal/stream", "internal/blob", "ops"},
 	"ops/docs":           {"schemas", "internal/topology", "internal/telemetry"},
 	"ops/sample":         {},
 	"cmd/docstream":      {"schemas", "internal", "producers", "processors", "sinks", "connectors", "gateway", "ops"},
 	"internal/e2e":       {},
+
+	"producers/deadletters": {"schemas", "internal/fault", "internal/stream", "internal/topology"},
 }
 
 // vague names say nothing about what is inside.

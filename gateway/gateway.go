@@ -49,6 +49,7 @@ type Gateway struct {
 	log      *slog.Logger
 	metrics  *metrics
 	handler  http.Handler
+	letters  DeadLetters
 	slots    chan struct{} // one for each upload in flight
 
 	listening chan struct{} // closed when addr is known

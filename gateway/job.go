@@ -67,8 +67,9 @@ type optionsBody struct {
 }
 
 type jobError struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
+	Code    string         `json:"code"`
+	Message string         `json:"message"`
+	Details map[string]any `json:"details,omitempty"` // of work that waits for its next attempt
 }
 
 type failureBody struct {
@@ -140,6 +141,7 @@ func (g *Gateway) show(s *schemas.JobSnapshot) jobBody {
 			b.Formats = append(b.Formats, o.Format)
 		}
 	}
+	b.Error = retrying(s, time.Now())
 	if s.Status == schemas.Failed || s.Status == schemas.Expired {
 		b.Error = &jobError{Code: s.Code, Message: s.Message}
 	}

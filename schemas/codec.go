@@ -113,7 +113,12 @@ func (c *Codec) Decode(ctx context.Context, b []byte) (Event, error) {
 	return r.decode(body)
 }
 
-func (r reader) decode(body []byte) (Event, error) {
+func (r reader) decode(body []byte) (_ Event, err error) {
+	defer func() { // bytes and schema are other people's
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrUndecodable, p)
+		}
+	}()
 	native, rest, err := r.codec.NativeFromBinary(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUndecodable, err)

@@ -28,6 +28,11 @@ func Terminal(s Status) bool {
 // Statuses lists the table in the order a job can pass through it.
 var Statuses = []Status{Pending, Processing, Completed, Partial, Failed, Cancelled, Expired}
 
+// Door is the stage that facts name when a submission was refused before any stage saw it: its writer had a tenant but may not say what it
+// says. Such a fact is of a job that nobody has heard of; of a known job it changes nothing, so that a record that cannot be read, whose
+// key is all that names a job, never ends another's work.
+const Door = "door"
+
 // Code is the stable name of an error, the same in the API, the events, the metrics and the dead letters.
 type Code string
 
@@ -59,6 +64,8 @@ const (
 	FormatNotComposed    Code = "FORMAT_NOT_COMPOSED"
 	InvalidSelection     Code = "INVALID_SELECTION"
 	ReplayNotFound       Code = "REPLAY_NOT_FOUND"
+	DeadLetterNotFound   Code = "DEAD_LETTER_NOT_FOUND"
+	JobEnded             Code = "JOB_ENDED"
 	ServiceUnavailable   Code = "SERVICE_UNAVAILABLE"
 	Internal             Code = "INTERNAL"
 
@@ -89,8 +96,12 @@ const (
 	EngineOutOfMemory Code = "ENGINE_OUT_OF_MEMORY"
 	EngineUnavailable Code = "ENGINE_UNAVAILABLE"
 
+	DeadLetterNotRedrivable Code = "DEAD_LETTER_NOT_REDRIVABLE"
+
 	RecordUndecodable Code = "RECORD_UNDECODABLE"
 	SignatureInvalid  Code = "SIGNATURE_INVALID"
+	TenantForged      Code = "TENANT_FORGED"
+	SubmissionInvalid Code = "SUBMISSION_INVALID"
 	StageFailed       Code = "STAGE_FAILED"
 )
 
@@ -114,6 +125,8 @@ var Codes = map[Code]Info{
 	ResultNotAvailable:   {http.StatusConflict, false, "The job ended without a result."},
 	FormatNotComposed:    {http.StatusNotAcceptable, false, "The job was not asked to compose this format."},
 	InvalidSelection:     {http.StatusBadRequest, false, "The selection of a replay names nothing, or a criterion has a value outside its documented set."},
+	DeadLetterNotFound:   {http.StatusNotFound, false, "No such dead letter exists for this tenant."},
+	JobEnded:             {http.StatusConflict, false, "The job has ended already."},
 	ReplayNotFound:       {http.StatusNotFound, false, "No such replay exists for this tenant."},
 	ServiceUnavailable:   {http.StatusServiceUnavailable, true, "A part the answer depends on cannot be reached now."},
 	Internal:             {http.StatusInternalServerError, true, "Something went wrong that should not have."},
@@ -145,7 +158,11 @@ var Codes = map[Code]Info{
 	EngineOutOfMemory: {http.StatusUnprocessableEntity, true, "The page or document needs more memory than the limit."},
 	EngineUnavailable: {http.StatusServiceUnavailable, true, "The engine cannot be started."},
 
+	DeadLetterNotRedrivable: {http.StatusConflict, false, "The dead letter cannot be redriven: it is closed, belongs to no job, or its job runs or ran again."},
+
 	RecordUndecodable: {http.StatusUnprocessableEntity, false, "The record is not an event Docstream can read."},
 	SignatureInvalid:  {http.StatusForbidden, false, "The record does not prove its tenant."},
+	TenantForged:      {http.StatusForbidden, false, "The record names another tenant than its key is of."},
+	SubmissionInvalid: {http.StatusUnprocessableEntity, false, "The submission says what it may not say, or lies in the wrong lane."},
 	StageFailed:       {http.StatusUnprocessableEntity, true, "The stage failed for a reason nobody foresaw."},
 }

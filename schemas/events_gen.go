@@ -283,18 +283,21 @@ func (x *DocumentSplit) Kind() string { return "DocumentSplit" }
 // DocumentSubmitted: A document was accepted: the one record that is a submission, version 0 of the job.
 type DocumentSubmitted struct {
 	Head
-	RequestID string            // Request that caused it, for logs and traces.
-	APIKeyID  string            // Id of the API key that submitted, for usage.
-	FromPage  int               // First page this record asks for; above 1 in a continuation.
-	Class     string            // Hardware class of the lane: cpu or gpu.
-	Priority  string            // Lane: high, normal or low.
-	Source    Source            // The document's bytes.
-	Options   Options           // What was asked for.
-	Metadata  map[string]string // The client's own labels, returned unchanged.
+	RequestID    string            // Request that caused it, for logs and traces.
+	APIKeyID     string            // Id of the API key that submitted, for usage.
+	FromPage     int               // First page this record asks for; above 1 in a continuation.
+	Class        string            // Hardware class of the lane: cpu or gpu.
+	Priority     string            // Lane: high, normal or low.
+	Source       Source            // The document's bytes.
+	Options      Options           // What was asked for.
+	Metadata     map[string]string // The client's own labels, returned unchanged.
+	BaseRun      int               // Earlier run of the job whose pages this one keeps; only where kept is not empty.
+	Kept         string            // Pages that are taken over from the earlier run, as ranges; empty: none.
+	KeptPipeline string            // Pipeline version of the kept pages; under another one they are read again.
 }
 
 func (x *DocumentSubmitted) native() map[string]any {
-	m := make(map[string]any, 14)
+	m := make(map[string]any, 17)
 	x.Head.native(m)
 	m["request_id"] = x.RequestID
 	m["api_key_id"] = x.APIKeyID
@@ -304,6 +307,9 @@ func (x *DocumentSubmitted) native() map[string]any {
 	m["source"] = x.Source.native()
 	m["options"] = x.Options.native()
 	m["metadata"] = mapOut(x.Metadata)
+	m["base_run"] = int32(x.BaseRun)
+	m["kept"] = x.Kept
+	m["kept_pipeline"] = x.KeptPipeline
 	return m
 }
 
@@ -317,6 +323,9 @@ func (x *DocumentSubmitted) load(m map[string]any) {
 	x.Source.load(recordIn(m, "source"))
 	x.Options.load(recordIn(m, "options"))
 	x.Metadata = mapIn(m, "metadata")
+	x.BaseRun = int(intIn(m, "base_run", 0))
+	x.Kept = stringIn(m, "kept", "")
+	x.KeptPipeline = stringIn(m, "kept_pipeline", "")
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -423,10 +432,11 @@ type JobSnapshot struct {
 	EndedAt       time.Time         // When it reached its terminal status; 0 before.
 	ReplayID      string            // Replay that asked for this run; empty where it was something else.
 	Runs          []PastRun         // The runs before this one, oldest first; the newest 20.
+	Retries       []Retry           // Work that waits for its next attempt, by page; the lowest 100.
 }
 
 func (x *JobSnapshot) native() map[string]any {
-	m := make(map[string]any, 35)
+	m := make(map[string]any, 36)
 	x.Head.native(m)
 	m["version"] = x.Version
 	m["status"] = x.Status
@@ -457,6 +467,7 @@ func (x *JobSnapshot) native() map[string]any {
 	m["ended_at"] = timeOut(x.EndedAt)
 	m["replay_id"] = x.ReplayID
 	m["runs"] = recordsOut(x.Runs, (*PastRun).native)
+	m["retries"] = recordsOut(x.Retries, (*Retry).native)
 	return m
 }
 
@@ -491,6 +502,7 @@ func (x *JobSnapshot) load(m map[string]any) {
 	x.EndedAt = timeIn(m, "ended_at")
 	x.ReplayID = stringIn(m, "replay_id", "")
 	x.Runs = recordsIn(m, "runs", (*PastRun).load)
+	x.Retries = recordsIn(m, "retries", (*Retry).load)
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -539,10 +551,11 @@ type PageFinished struct {
 	Words      int         // Words of text.
 	Confidence float64     // Mean confidence, 0 to 1, three places; 1 for a text layer.
 	Costs      []StageCost // What the stages spent on it so far.
+	Kept       int         // 1 where it was taken over from an earlier run: nobody worked on it, and it counts no unit.
 }
 
 func (x *PageFinished) native() map[string]any {
-	m := make(map[string]any, 13)
+	m := make(map[string]any, 14)
 	x.Head.native(m)
 	m["page"] = int32(x.Page)
 	m["how"] = x.How
@@ -551,6 +564,7 @@ func (x *PageFinished) native() map[string]any {
 	m["words"] = int32(x.Words)
 	m["confidence"] = x.Confidence
 	m["costs"] = recordsOut(x.Costs, (*StageCost).native)
+	m["kept"] = int32(x.Kept)
 	return m
 }
 
@@ -563,6 +577,7 @@ func (x *PageFinished) load(m map[string]any) {
 	x.Words = int(intIn(m, "words", 0))
 	x.Confidence = doubleIn(m, "confidence")
 	x.Costs = recordsIn(m, "costs", (*StageCost).load)
+	x.Kept = int(intIn(m, "kept", 0))
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -655,6 +670,45 @@ func (x *PagePrepared) load(m map[string]any) {
 // Kind is the record name, also the CloudEvents type.
 func (x *PagePrepared) Kind() string { return "PagePrepared" }
 
+// ProducerKeyChanged: A producer key was issued, retired or revoked: with it an upstream system proves which tenant its submissions are of.
+type ProducerKeyChanged struct {
+	Head
+	KeyID       string    // Public part of the key, named in every signature.
+	Name        string    // What the owner calls it.
+	Sealed      []byte    // The secret, AES-256-GCM under a key derived from the house key: 12 bytes nonce, then ciphertext and tag, bound to tenant and key id.
+	CreatedAt   time.Time // When it was issued.
+	RetiredAt   time.Time // When it was retired; 0 means it was not.
+	RetiredEnds []LaneEnd // The ends of the documents lanes when it was retired: it verifies what lies before them, and nothing else.
+	RevokedAt   time.Time // When it was revoked; 0 means it was not.
+}
+
+func (x *ProducerKeyChanged) native() map[string]any {
+	m := make(map[string]any, 13)
+	x.Head.native(m)
+	m["key_id"] = x.KeyID
+	m["name"] = x.Name
+	m["sealed"] = bytesOut(x.Sealed)
+	m["created_at"] = timeOut(x.CreatedAt)
+	m["retired_at"] = timeOut(x.RetiredAt)
+	m["retired_ends"] = recordsOut(x.RetiredEnds, (*LaneEnd).native)
+	m["revoked_at"] = timeOut(x.RevokedAt)
+	return m
+}
+
+func (x *ProducerKeyChanged) load(m map[string]any) {
+	x.Head.load(m)
+	x.KeyID = stringIn(m, "key_id", "")
+	x.Name = stringIn(m, "name", "")
+	x.Sealed = bytesIn(m, "sealed")
+	x.CreatedAt = timeIn(m, "created_at")
+	x.RetiredAt = timeIn(m, "retired_at")
+	x.RetiredEnds = recordsIn(m, "retired_ends", (*LaneEnd).load)
+	x.RevokedAt = timeIn(m, "revoked_at")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *ProducerKeyChanged) Kind() string { return "ProducerKeyChanged" }
+
 // ReplayChanged: A replay was asked for, or went on: what it is about, how far it is, and what came of it.
 type ReplayChanged struct {
 	Head
@@ -744,6 +798,51 @@ func (x *ReplayChanged) load(m map[string]any) {
 
 // Kind is the record name, also the CloudEvents type.
 func (x *ReplayChanged) Kind() string { return "ReplayChanged" }
+
+// RetryScheduled: A record failed for a reason nobody can place and will be tried again.
+type RetryScheduled struct {
+	Head
+	Submission []byte    // The whole DocumentSubmitted in its own wire format: this fact can be the first the fold hears of the job.
+	Page       int       // Page of the record; 0 means the document.
+	FromPage   int       // First page the submission or continuation asked for; 0 where the record is about one page.
+	Stage      string    // Stage that failed.
+	Code       string    // Error code of the closed table.
+	Message    string    // Plain sentence, fit for a client.
+	Attempt    int       // Which retry this is, from 1.
+	MaxRetries int       // Retries before the record is set aside.
+	Due        time.Time // When the next attempt may begin.
+}
+
+func (x *RetryScheduled) native() map[string]any {
+	m := make(map[string]any, 15)
+	x.Head.native(m)
+	m["submission"] = bytesOut(x.Submission)
+	m["page"] = int32(x.Page)
+	m["from_page"] = int32(x.FromPage)
+	m["stage"] = x.Stage
+	m["code"] = x.Code
+	m["message"] = x.Message
+	m["attempt"] = int32(x.Attempt)
+	m["max_retries"] = int32(x.MaxRetries)
+	m["due"] = timeOut(x.Due)
+	return m
+}
+
+func (x *RetryScheduled) load(m map[string]any) {
+	x.Head.load(m)
+	x.Submission = bytesIn(m, "submission")
+	x.Page = int(intIn(m, "page", 0))
+	x.FromPage = int(intIn(m, "from_page", 0))
+	x.Stage = stringIn(m, "stage", "")
+	x.Code = stringIn(m, "code", "")
+	x.Message = stringIn(m, "message", "")
+	x.Attempt = int(intIn(m, "attempt", 0))
+	x.MaxRetries = int(intIn(m, "max_retries", 0))
+	x.Due = timeIn(m, "due")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *RetryScheduled) Kind() string { return "RetryScheduled" }
 
 // RunRequested: Somebody asked for a new run of a job.
 type RunRequested struct {
@@ -869,6 +968,27 @@ func (x *LaidRegion) load(m map[string]any) {
 	x.Y0 = doubleIn(m, "y0")
 	x.X1 = doubleIn(m, "x1")
 	x.Y1 = doubleIn(m, "y1")
+}
+
+// LaneEnd: Where a partition of a documents lane ended.
+type LaneEnd struct {
+	Topic     string // Full name of the topic.
+	Partition int    // Partition of the topic.
+	Offset    int64  // Offset behind its last record.
+}
+
+func (x *LaneEnd) native() map[string]any {
+	m := make(map[string]any, 3)
+	m["topic"] = x.Topic
+	m["partition"] = int32(x.Partition)
+	m["offset"] = x.Offset
+	return m
+}
+
+func (x *LaneEnd) load(m map[string]any) {
+	x.Topic = stringIn(m, "topic", "")
+	x.Partition = int(intIn(m, "partition", 0))
+	x.Offset = intIn(m, "offset", 0)
 }
 
 // ObjectRef: A range of an object.
@@ -1016,6 +1136,36 @@ func (x *PastRun) load(m map[string]any) {
 	x.PagesDone = int(intIn(m, "pages_done", 0))
 	x.PagesFailed = int(intIn(m, "pages_failed", 0))
 	x.EndedAt = timeIn(m, "ended_at")
+}
+
+// Retry: Work that failed and waits for its next attempt.
+type Retry struct {
+	Page       int       // Page; of prepare the first one it was asked for; 0 means the outputs.
+	Stage      string    // Stage that failed.
+	Code       string    // Error code of the closed table.
+	Attempt    int       // Which retry this is, from 1.
+	MaxRetries int       // Retries before it is given up.
+	Due        time.Time // When the next attempt may begin.
+}
+
+func (x *Retry) native() map[string]any {
+	m := make(map[string]any, 6)
+	m["page"] = int32(x.Page)
+	m["stage"] = x.Stage
+	m["code"] = x.Code
+	m["attempt"] = int32(x.Attempt)
+	m["max_retries"] = int32(x.MaxRetries)
+	m["due"] = timeOut(x.Due)
+	return m
+}
+
+func (x *Retry) load(m map[string]any) {
+	x.Page = int(intIn(m, "page", 0))
+	x.Stage = stringIn(m, "stage", "")
+	x.Code = stringIn(m, "code", "")
+	x.Attempt = int(intIn(m, "attempt", 0))
+	x.MaxRetries = int(intIn(m, "max_retries", 0))
+	x.Due = timeIn(m, "due")
 }
 
 // Selection: Which jobs a replay is about: those that meet every criterion.
@@ -1168,8 +1318,12 @@ func New(kind string) Event {
 		return &PageLaidOut{}
 	case "PagePrepared":
 		return &PagePrepared{}
+	case "ProducerKeyChanged":
+		return &ProducerKeyChanged{}
 	case "ReplayChanged":
 		return &ReplayChanged{}
+	case "RetryScheduled":
+		return &RetryScheduled{}
 	case "RunRequested":
 		return &RunRequested{}
 	case "UsageRecorded":
@@ -1195,7 +1349,9 @@ var Kinds = []string{
 	"PageFinished",
 	"PageLaidOut",
 	"PagePrepared",
+	"ProducerKeyChanged",
 	"ReplayChanged",
+	"RetryScheduled",
 	"RunRequested",
 	"UsageRecorded",
 }

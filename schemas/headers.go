@@ -13,6 +13,7 @@ const (
 	HeaderTenant      = "docstream-tenant"
 	HeaderRequestID   = "docstream-request-id"
 	HeaderAttempt     = "docstream-attempt"   // attempts made before this one
+	HeaderOrigin      = "docstream-origin"    // in a delay topic: the topic the record goes back to, without the prefix
 	HeaderSignature   = "docstream-signature" // key id, colon, base64 HMAC-SHA-256 over topic, zero byte, value
 
 	// Added to a dead letter, beside all original headers.
@@ -23,4 +24,9 @@ const (
 	HeaderDeadTopic     = "docstream-dead-topic"
 	HeaderDeadPartition = "docstream-dead-partition"
 	HeaderDeadOffset    = "docstream-dead-offset"
+
+	// Of the record that says what became of a dead letter.
+	HeaderDeadLetter = "docstream-dead-letter" // its id
+	HeaderDeadState  = "docstream-dead-state"  // redriven or discarded
+	HeaderDeadBy     = "docstream-dead-by"     // who did it
 )

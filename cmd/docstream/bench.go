@@ -35,7 +35,9 @@ type benchOptions struct {
 func (p *program) benchCommand() *cobra.Command {
 	var o benchOptions
 	c := &cobra.Command{Use: "bench", Short: "Measure pages per CPU second", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return fail(exitUsage, "say bench engine or bench e2e") }}
+		RunE: func(*cobra.Command, []string) error {
+			return fail(exitUsage, "say bench engine, bench ocr or bench e2e")
+		}}
 	f := c.PersistentFlags()
 	f.IntVar(&o.pages, "pages", 0, "measure a generated scan of so many pages instead of a file")
 	f.IntVar(&o.slots, "slots", runtime.NumCPU(), "engine children")
@@ -61,7 +63,7 @@ func (p *program) benchCommand() *cobra.Command {
 			return p.withDocuments(files, o.pages, func(files []string) error { return p.benchStream(c.Context(), files, o) })
 		}}
 	e2e.Flags().IntVar(&o.pairs, "pairs", 1, "measurements of each document")
-	c.AddCommand(engine, e2e, p.benchSubmitCommand(), p.benchReplayCommand(), p.benchMemoryCommand())
+	c.AddCommand(engine, e2e, p.benchOCRCommand(), p.benchSubmitCommand(), p.benchReplayCommand(), p.benchMemoryCommand())
 	return c
 }
 

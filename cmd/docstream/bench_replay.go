@@ -106,7 +106,7 @@ func (p *program) benchReplay(ctx context.Context, o replayBench, rate float64) 
 		}
 		l.newest[e.ReplayID] = e
 		if err := b.until(ctx, func() (bool, error) {
-			err := l.read(ctx)
+			err := readSettings(ctx, l.log)
 			return l.newest[e.ReplayID].JobsAsked > 0, err
 		}); err != nil {
 			return err
@@ -114,7 +114,7 @@ func (p *program) benchReplay(ctx context.Context, o replayBench, rate float64) 
 		if err := one("during the replay"); err != nil {
 			return err
 		}
-		if err := l.read(ctx); err != nil {
+		if err := readSettings(ctx, l.log); err != nil {
 			return err
 		}
 		out.Asked = l.newest[e.ReplayID].JobsAsked

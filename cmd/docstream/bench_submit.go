@@ -34,6 +34,7 @@ type submitBench struct {
 	jobs       int64
 	drain      time.Duration
 	idle, busy bool
+	keyed      bool
 	raw        string
 }
 
@@ -62,6 +63,7 @@ func (p *program) benchSubmitCommand() *cobra.Command {
 	f.DurationVar(&o.drain, "drain", 10*time.Minute, "how long to wait for the backlog between the conditions")
 	f.BoolVar(&o.idle, "idle", false, "only with nothing else to do")
 	f.BoolVar(&o.busy, "busy", false, "only while the OCR is busy")
+	f.BoolVar(&o.keyed, "keyed", false, "send an Idempotency-Key with each document, which is one more object")
 	f.StringVar(&o.raw, "raw", "", "folder for every single measurement, as JSON lines")
 	return c
 }
@@ -162,6 +164,7 @@ func (p *program) benchSubmit(ctx context.Context, o submitBench) error {
 		return fail(exitUsage, "%s is not on this machine: a service of others is not to be saturated", d.API)
 	}
 	m := &submitMeasure{program: p, submitBench: o, service: d, client: newClient(d.API, d.APIKey), upload: newUploader(d, o.bytes, max(o.inFlight, o.uploads))}
+	m.upload.keyed = o.keyed
 	m.report = submitReport{Bytes: o.bytes, InFlight: o.inFlight, MedianP99: map[string]time.Duration{}, PeakBefore: bench.Peak(d.PIDs["gateway"])}
 	if o.raw != "" {
 		if err := os.MkdirAll(o.raw, 0o755); err != nil {

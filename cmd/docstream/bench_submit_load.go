@@ -29,6 +29,7 @@ import (
 // uploader submits documents of one size. It asks once: a refusal is a measurement.
 type uploader struct {
 	url, key, kind   string
+	keyed            bool // each with an Idempotency-Key of its own
 	head, page, tail []byte
 	http             *http.Client
 	sent, accepted   atomic.Int64
@@ -78,7 +79,9 @@ func (u *uploader) do(ctx context.Context) int {
 	r.ContentLength = int64(len(u.head) + len(line) + len(u.page) + len(u.tail))
 	r.Header.Set("Authorization", "Bearer "+u.key)
 	r.Header.Set("Content-Type", u.kind)
-	r.Header.Set("Idempotency-Key", rand.Text())
+	if u.keyed {
+		r.Header.Set("Idempotency-Key", rand.Text())
+	}
 	r.Header.Set("User-Agent", "docstream/"+version)
 	res, err := u.http.Do(r)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"docstream/gateway/view"
 	"docstream/internal/blob"
 	"docstream/internal/engine"
+	"docstream/internal/proof"
 	"docstream/internal/stream"
 	"docstream/internal/telemetry"
 	"docstream/internal/topology"
@@ -35,6 +36,7 @@ type Config struct {
 	Stream     stream.Config     `koanf:"stream"`
 	Engine     engine.Config     `koanf:"engine"`
 	Models     engine.ModelSet   `koanf:"models"`
+	Proof      proof.Config      `koanf:"proof"`
 	Prepare    prepare.Config    `koanf:"prepare"`
 	Layout     layout.Config     `koanf:"layout"`
 	OCR        ocr.Config        `koanf:"ocr"`
@@ -69,6 +71,7 @@ func defaults() Config {
 		Stream:     stream.DefaultConfig(),
 		Engine:     engine.DefaultConfig(),
 		Models:     engine.DefaultModelSet(),
+		Proof:      proof.DefaultConfig(),
 		Prepare:    prepare.DefaultConfig(),
 		Layout:     layout.DefaultConfig(),
 		OCR:        ocr.DefaultConfig(),
@@ -81,21 +84,22 @@ func defaults() Config {
 }
 
 // derived are keys that follow from others and cannot be set: what the model set says is said once.
-var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.recognition": true}
+var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.reading": true, "prepare.last_attempt": true}
 
 func (c *Config) derive() {
-	c.Layout.Device, c.OCR.Device, c.OCR.Recognition = c.Models.Device, c.Models.Device, c.Models.Recognition
+	c.Layout.Device, c.OCR.Device, c.OCR.Reading = c.Models.Device, c.Models.Device, c.Models.Reading().String()
 	if c.Models.Device != "cpu" {
 		c.Engine.MemoryBurst = 0 // the drivers of accelerators ask for address space far beyond what they use
 	}
-	c.Prepare.Versions = []string{layout.Version, ocr.Version, compose.Version}
+	c.Prepare.LastAttempt = len(c.Topics.Delays)
+	c.Prepare.Versions = []string{layout.Version, ocr.Version, c.OCR.Reading, compose.Version}
 	c.Connectors.S3.GPUTypes = c.Gateway.GPUTypes
 }
 
 // Validate asks every section.
 func (c Config) Validate() error {
 	return errors.Join(c.HouseKey.Validate(), c.Kafka.Validate(), c.Topics.Validate(), c.Principals.Validate(), c.Objects.Validate(), c.Gateway.Validate(), c.View.Validate(), c.Stream.Validate(),
-		c.Engine.Validate(), c.Models.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Archive.Validate(), c.Connectors.S3.Validate(),
+		c.Engine.Validate(), c.Models.Validate(), c.Proof.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Archive.Validate(), c.Connectors.S3.Validate(),
 		c.Telemetry.Validate(), c.agree())
 }
 

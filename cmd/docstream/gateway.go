@@ -11,6 +11,7 @@ import (
 	"docstream/internal/stream"
 	"docstream/internal/telemetry"
 	"docstream/producers"
+	"docstream/producers/deadletters"
 )
 
 func (p *program) gatewayCommand() *cobra.Command {
@@ -45,15 +46,23 @@ func serveGateway(ctx context.Context, w *wiring) error {
 		return err
 	}
 	v := view.New(w.cfg.View, w.cfg.Kafka, w.cfg.Topics, w.codec, w.key, w.log, w.reg)
+	verifier, follow, err := w.verifier()
+	if err != nil {
+		return err
+	}
+	v.Believe(verifier)
 	p := producers.New(client, stream.NewWriter(w.cfg.Topics, w.codec, "gateway", w.key))
 	_, revision := telemetry.Build()
-	x := w.replays(v, p)
+	x := w.replays(v, p, verifier)
 	g := gateway.New(w.cfg.Gateway, v, p, w.objects, w.key, gateway.Info{Version: w.version, Revision: revision}, w.log, w.reg)
 
+	g.ServeDeadLetters(deadletters.Box{Conn: w.cfg.Kafka, Plan: w.cfg.Topics, Codec: w.codec, Client: client})
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
 	viewing, stopViewing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopViewing()
+	followed := make(chan error, 1)
+	go func() { followed <- follow(viewing) }() // as long as the view, which asks it
 	seen := make(chan error, 1)
 	go func() {
 		seen <- v.Run(viewing)
@@ -63,7 +72,7 @@ func serveGateway(ctx context.Context, w *wiring) error {
 	go func() { replayed <- x.Run(serving) }()
 	err = errors.Join(g.Run(serving), stopped(stopServing, replayed))
 	stopViewing()
-	if viewErr := <-seen; viewErr != nil {
+	if viewErr := errors.Join(<-seen, <-followed); viewErr != nil {
 		return viewErr
 	}
 	return err

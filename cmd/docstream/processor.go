@@ -84,9 +84,18 @@ func (p *program) process(ctx context.Context, w *wiring, names []string, class 
 		if !started.Load() {
 			return errors.New("the engine is starting")
 		}
-		return nil
+		return h.Stopped()
 	}
-	return w.serve(ctx, h.Run, func(ctx context.Context) error {
+	run := []func(context.Context) error{h.Run}
+	if slices.Contains(names, "prepare") {
+		verifier, follow, err := w.verifier()
+		if err != nil {
+			return err
+		}
+		h.Believe(verifier)
+		run = append(run, follow)
+	}
+	return w.serve(ctx, append(run, func(ctx context.Context) error {
 		if pool != nil {
 			if err := pool.Start(ctx); err != nil && ctx.Err() == nil {
 				w.log.Error("the engine does not start", "error", err) // a call tries again by itself
@@ -95,7 +104,7 @@ func (p *program) process(ctx context.Context, w *wiring, names []string, class 
 		}
 		started.Store(true)
 		return nil
-	})
+	})...)
 }
 
 // add binds one stage to the plan. A new stage is one more case here.

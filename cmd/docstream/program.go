@@ -124,7 +124,7 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(
 		p.devCommand(), p.gatewayCommand(), p.processorCommand(), p.sinkCommand(), p.rebuildCommand(), p.connectorCommand(), p.engineCommand(),
 		p.submitCommand(), p.statusCommand(), p.resultCommand(),
-		p.topicsCommand(), p.lagCommand(), p.doctorCommand(), p.topologyCommand(), p.configCommand(), p.keysCommand(), p.replayCommand(), p.sqlCommand(),
+		p.topicsCommand(), p.lagCommand(), p.doctorCommand(), p.topologyCommand(), p.configCommand(), p.keysCommand(), p.replayCommand(), p.dlqCommand(), p.sqlCommand(),
 		p.benchCommand(), p.sampleCommand(), p.versionCommand(), p.readyCommand(), p.bucketCommand(),
 	)
 	return root

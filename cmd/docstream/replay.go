@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"docstream/internal/fault"
+	"docstream/internal/stream"
 	"docstream/producers/replay"
 	"docstream/schemas"
 )
@@ -121,7 +122,7 @@ func moment(text string, now time.Time) (time.Time, error) {
 // replayLog is the replays as the settings have them, and where to write to.
 type replayLog struct {
 	cfg    Config
-	log    *settingsLog
+	log    *stream.Settings
 	newest map[string]*schemas.ReplayChanged
 }
 
@@ -132,23 +133,21 @@ func (p *program) withReplays(ctx context.Context, do func(*replayLog) error) er
 		return err
 	}
 	l := &replayLog{cfg: cfg, newest: map[string]*schemas.ReplayChanged{}}
-	if l.log, err = openSettings(cfg); err != nil {
+	if l.log, err = openSettings(cfg, l.take); err != nil {
 		return err
 	}
-	defer l.log.close()
-	if err := l.read(ctx); err != nil {
+	defer l.log.Close()
+	if err := readSettings(ctx, l.log); err != nil {
 		return remote(err)
 	}
 	return do(l)
 }
 
-func (l *replayLog) read(ctx context.Context) error {
-	return l.log.read(ctx, func(e schemas.Event) {
-		r, ok := e.(*schemas.ReplayChanged)
-		if ok && (l.newest[r.ReplayID] == nil || l.newest[r.ReplayID].Version <= r.Version) {
-			l.newest[r.ReplayID] = r
-		}
-	})
+func (l *replayLog) take(_ string, e schemas.Event) {
+	r, ok := e.(*schemas.ReplayChanged)
+	if ok && (l.newest[r.ReplayID] == nil || l.newest[r.ReplayID].Version <= r.Version) {
+		l.newest[r.ReplayID] = r
+	}
 }
 
 // replay says a replay and follows it.
@@ -191,7 +190,7 @@ func (p *program) followReplay(ctx context.Context, l *replayLog, id string) (re
 			return r, ctx.Err()
 		case <-time.After(300 * time.Millisecond):
 		}
-		if err := l.read(ctx); err != nil {
+		if err := readSettings(ctx, l.log); err != nil {
 			return r, remote(err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"docstream/gateway/view"
 	"docstream/internal/blob"
+	"docstream/internal/proof"
 	"docstream/internal/topology"
 	"docstream/producers"
 	"docstream/producers/replay"
@@ -14,10 +15,10 @@ import (
 )
 
 // replays is the executor of the replays: every gateway stands for election, with its own view of the jobs.
-func (w *wiring) replays(v *view.View, p *producers.Producer) *replay.Executor {
+func (w *wiring) replays(v *view.View, p *producers.Producer, verifier *proof.Verifier) *replay.Executor {
 	x := &replay.Executor{Conn: w.cfg.Kafka, Plan: w.cfg.Topics, Codec: w.codec, Jobs: v, Objects: places{w.objects}, Publisher: p,
 		Source: w.submissions(), Dir: w.cfg.View.Dir, Log: w.log,
-		Verify: func(topic, signature string, value []byte) bool { return w.key.Verify(signature, topic, value) }}
+		Proof: verifier}
 	x.Register(w.reg)
 	return x
 }
@@ -42,7 +43,8 @@ func (w *wiring) submissions() replay.Source {
 			from = from.Add(-replay.Slack)
 		}
 		return kept.Read(ctx, topics, from, to.Add(replay.Slack), func(r schemas.Record) error {
-			return yield(replay.Record{Topic: w.cfg.Topics.Name(r.Topic), Signature: r.Header(schemas.HeaderSignature), Value: r.Value})
+			return yield(replay.Record{Topic: w.cfg.Topics.Name(r.Topic), Partition: r.Partition, Offset: r.Offset, At: r.Timestamp,
+				Signature: r.Header(schemas.HeaderSignature), Value: r.Value})
 		})
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"docstream/internal/blob"
+	"docstream/internal/proof"
+	"docstream/internal/stream"
 	"docstream/internal/telemetry"
 	"docstream/schemas"
 )
@@ -48,6 +50,20 @@ func (p *program) wire(role string, more ...string) (*wiring, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+// verifier is what proves the writers of the documents lanes, and what it must be followed with: the settings hold the producer keys.
+func (w *wiring) verifier() (*proof.Verifier, func(context.Context) error, error) {
+	v := proof.New(w.cfg.Proof, w.key, w.cfg.Topics, w.log)
+	s, err := stream.OpenSettings(w.cfg.Kafka, w.cfg.Topics, w.codec, w.log, v.Take)
+	if err != nil {
+		return nil, nil, err
+	}
+	v.Fresh(s.Fresh)
+	return v, func(ctx context.Context) error {
+		defer s.Close()
+		return s.Run(ctx)
+	}, nil
 }
 
 // serve runs a role until ctx ends, with its metrics and traces around it: they start first and close last, so that the end of the work

@@ -15,7 +15,7 @@ import (
 )
 
 // apply takes one record into the store. An error is ctx's or the store's own; a record that is not worth having is passed over.
-func (r *reader) apply(ctx context.Context, rec *kgo.Record) error {
+func (r *reader) apply(ctx context.Context, rec *kgo.Record, polled time.Time) error {
 	v := r.v
 	topic := strings.TrimPrefix(rec.Topic, v.plan.Prefix)
 	v.metrics.records.WithLabelValues(topic).Inc()
@@ -25,7 +25,7 @@ func (r *reader) apply(ctx context.Context, rec *kgo.Record) error {
 	case topology.Settings.Spec.Name:
 		return r.setting(ctx, rec, topic)
 	}
-	return r.submission(ctx, rec, topic)
+	return r.submission(ctx, rec, topic, polled)
 }
 
 // decode reads an event, waiting for a registry that does not answer: a record that is skipped would be a false 404. nil means that the
@@ -71,8 +71,14 @@ func (r *reader) job(ctx context.Context, rec *kgo.Record, topic string) error {
 
 // submission takes a signed DocumentSubmitted as version 0 of its job, unless something newer is known. Nothing in a lane is believed
 // before its signature is: the lane is open to others (P8).
-func (r *reader) submission(ctx context.Context, rec *kgo.Record, topic string) error {
-	if !r.v.key.Verify(stream.Header(rec, schemas.HeaderSignature), rec.Topic, rec.Value) {
+func (r *reader) submission(ctx context.Context, rec *kgo.Record, topic string, polled time.Time) error {
+	claim := stream.Claim(rec)
+	claim.Seen = polled
+	who, err := r.v.proof.Prove(ctx, claim)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
 		r.ignore(topic, "unsigned")
 		return nil
 	}
@@ -80,8 +86,8 @@ func (r *reader) submission(ctx context.Context, rec *kgo.Record, topic string) 
 	if err != nil || e == nil {
 		return err
 	}
-	s, ok := e.(*schemas.DocumentSubmitted)
-	if !ok || s.Run != 0 || s.FromPage > 1 || !schemas.ValidTenant(s.Tenant) || !schemas.ValidJobID(s.JobID) {
+	s, refused := who.Admit(e)
+	if refused != nil {
 		r.ignore(topic, "misplaced")
 		return nil
 	}
@@ -147,6 +153,9 @@ func (r *reader) setting(ctx context.Context, rec *kgo.Record, topic string) err
 	}
 	if e, ok := e.(*schemas.ReplayChanged); ok {
 		return r.replay(e, rec.Value)
+	}
+	if _, ok := e.(*schemas.ProducerKeyChanged); ok {
+		return nil // the verifier's own reader takes it, and never later than a record it proves
 	}
 	k, ok := e.(*schemas.APIKeyChanged)
 	if !ok || k.KeyID == "" || !schemas.ValidTenant(k.Tenant) {

@@ -3,6 +3,7 @@ package view_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -13,6 +14,8 @@ import (
 
 	"docstream/gateway/keys"
 	"docstream/gateway/view"
+	"docstream/internal/proof"
+	"docstream/internal/stream"
 	"docstream/schemas"
 )
 
@@ -82,6 +85,53 @@ func TestOnlySignedSubmissionsAreBelieved(t *testing.T) {
 		v.fresh(t)
 		if _, ok := v.Job("acme", job); ok != c.want {
 			t.Errorf("%s: known is %t", name, ok)
+		}
+	}
+}
+
+func TestAForeignSubmissionIsKnownOnceItsProducerProvesItsTenant(t *testing.T) {
+	w := newWorld(t)
+	believed := proof.New(proof.DefaultConfig(), house, w.plan, slog.New(slog.DiscardHandler))
+	settings, err := stream.OpenSettings(w.conn, w.plan, w.codec, slog.New(slog.DiscardHandler), believed.Take)
+	if err != nil {
+		t.Fatal(err)
+	}
+	believed.Fresh(settings.Fresh)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- settings.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended; settings.Close() })
+	cfg := view.DefaultConfig()
+	cfg.Dir = t.TempDir()
+	v := w.viewWith(cfg, w.conn, func(v *view.View) { v.Believe(believed) })
+	token, event, err := proof.NewKey(house, "acme", "upstream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := proof.Split(token)
+	w.publish(event)
+	for _, c := range []struct {
+		name   string
+		tenant string
+		change func(*schemas.DocumentSubmitted)
+		want   bool
+	}{
+		{"its own tenant", "acme", func(*schemas.DocumentSubmitted) {}, true},
+		{"a forged tenant", "rival", func(*schemas.DocumentSubmitted) {}, false},
+		{"a limit broken", "acme", func(s *schemas.DocumentSubmitted) { s.Source.Size = 1 << 40 }, false},
+	} {
+		s := submission(c.tenant, newJob())
+		c.change(s)
+		r := w.record(s, 0)
+		for i, h := range r.Headers {
+			if h.Key == schemas.HeaderSignature {
+				r.Headers[i].Value = []byte(key.Sign(r.Topic, r.Value))
+			}
+		}
+		w.produce(r)
+		v.fresh(t) // P4: at once, though the view may not have heard of the key yet
+		if _, ok := v.Job(c.tenant, s.JobID); ok != c.want {
+			t.Errorf("%s: known is %t", c.name, ok)
 		}
 	}
 }

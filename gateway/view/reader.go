@@ -79,11 +79,11 @@ func (r *reader) follow(ctx context.Context, cl *kgo.Client) error {
 		if f.NumRecords() == 0 && !sleep(ctx, 100*time.Millisecond) {
 			return ctx.Err()
 		}
-		next := map[place]int64{}
+		next, polled := map[place]int64{}, time.Now()
 		for it := f.RecordIter(); !it.Done(); {
 			rec := it.Next()
 			if !rec.Attrs.IsControl() {
-				if err := r.apply(ctx, rec); err != nil {
+				if err := r.apply(ctx, rec, polled); err != nil {
 					return err
 				}
 			}

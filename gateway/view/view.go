@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"docstream/internal/proof"
 	"docstream/internal/stream"
 	"docstream/internal/topology"
 	"docstream/schemas"
@@ -49,7 +50,7 @@ type View struct {
 	conn    stream.Connection
 	plan    topology.Config
 	codec   *schemas.Codec
-	key     schemas.SigningKey
+	proof   *proof.Verifier
 	log     *slog.Logger
 	metrics *metrics
 	pace    pace
@@ -67,10 +68,13 @@ type View struct {
 // New returns an inert view. key is the house key, which signs what stands in the documents lanes.
 func New(cfg Config, conn stream.Connection, plan topology.Config, codec *schemas.Codec, key schemas.SigningKey, log *slog.Logger, reg prometheus.Registerer) *View {
 	return &View{
-		cfg: cfg, conn: conn, plan: plan, codec: codec, key: key, log: log, metrics: newMetrics(reg),
+		cfg: cfg, conn: conn, plan: plan, codec: codec, proof: proof.New(proof.DefaultConfig(), key, plan, log), log: log, metrics: newMetrics(reg),
 		reach: newReach(), fresh: newLookups(), readied: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }
+
+// Believe says who proves the writers of the documents lanes; until then it is the house alone.
+func (v *View) Believe(p *proof.Verifier) { v.proof = p }
 
 // Run opens the store and reads until ctx ends. A view runs once.
 //

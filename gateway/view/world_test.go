@@ -71,9 +71,12 @@ func (w *world) view() *running {
 	return w.viewWith(cfg, w.conn)
 }
 
-func (w *world) viewWith(cfg view.Config, conn stream.Connection) *running {
+func (w *world) viewWith(cfg view.Config, conn stream.Connection, change ...func(*view.View)) *running {
 	r := &running{log: &locked{}, reg: prometheus.NewRegistry()}
 	r.View = view.New(cfg, conn, w.plan, w.codec, house, slog.New(slog.NewTextHandler(r.log, nil)), r.reg)
+	for _, f := range change {
+		f(r.View)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()

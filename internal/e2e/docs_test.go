@@ -199,8 +199,9 @@ func (g page) sql(t *testing.T, b block) (got string, err error) {
 
 // runElsewhere names the pages whose commands need a service of their own, and the tests that run them there.
 var runElsewhere = map[string]any{
-	"archive.md": TestThePageAboutTheArchiveIsTrue,
-	"replay.md":  TestJobsAreReplayedOnceWhateverDies,
+	"archive.md":   TestThePageAboutTheArchiveIsTrue,
+	"producers.md": TestUpstreamProducersAreServed,
+	"replay.md":    TestJobsAreReplayedOnceWhateverDies,
 }
 
 func TestEveryCommandOfThePages(t *testing.T) {

@@ -86,5 +86,27 @@ func (m *Model) Run(shape []int64, in []float32, use func(out []Tensor) error) e
 	return use(out)
 }
 
+// RunInto computes the one output of one input into memory of the caller's, for outputs of image size whose shape is known. in and out
+// may be longer than their shapes need.
+func (m *Model) RunInto(shape []int64, in []float32, outShape []int64, out []float32) error {
+	if len(m.outputs) != 1 {
+		return fmt.Errorf("the model has the outputs %q, not one", m.outputs)
+	}
+	t, err := ort.NewTensor(ort.Shape(shape), in)
+	if err != nil {
+		return fmt.Errorf("input tensor: %w", err)
+	}
+	defer func() { _ = t.Destroy() }()
+	o, err := ort.NewTensor(ort.Shape(outShape), out)
+	if err != nil {
+		return fmt.Errorf("output tensor: %w", err)
+	}
+	defer func() { _ = o.Destroy() }()
+	if err := m.session.Run([]ort.Value{t}, []ort.Value{o}); err != nil {
+		return fmt.Errorf("run model on %v: %w", shape, err)
+	}
+	return nil
+}
+
 // Close frees the graph.
 func (m *Model) Close() error { return m.session.Destroy() }

@@ -13,19 +13,14 @@ import (
 	"docstream/schemas"
 )
 
-// Model sizes.
-const (
-	Tiny  = "tiny"  // 2.6 CPU s for a dense page; Chinese, Latin-script languages
-	Small = "small" // 12 CPU s; more scripts, slightly more accurate
-)
-
 // The files of the model set, without the ending that digests has.
 const (
 	layoutModel      = "layout-cdla.onnx"
 	orientationModel = "orientation.onnx"
 )
 
-// digests pins every file of the model set by SHA-256. A result may only come from these bytes (P5).
+// digests pins every file of the model set by SHA-256. A result may only come from these bytes, or from
+// those that the configuration pins in their place (P5).
 var digests = map[string]string{
 	"layout-cdla.onnx":       "25b1f27ec56aa932a48f30cbd6293c358a156280f4b20b0a973bab210c39f62c",
 	"orientation.onnx":       "2f62c9bfb830a0b417241269fde7ef2d0ad5446c0ed2b8af33b1f6543545e8e2",
@@ -37,16 +32,21 @@ var digests = map[string]string{
 	"ppocrv6-dict.txt":       "769e7fa79bb297b5f18d8dbd149e364a45bc61f2b3f574e5ea836f0b261c23a6",
 }
 
-// ModelSet says which models are used and where they lie.
+// ModelSet says which models are used, how hard they look, and where they lie.
 type ModelSet struct {
-	Dir         string `koanf:"dir"`         // folder of the models; empty: parts below the cache
-	Library     string `koanf:"library"`     // ONNX Runtime; empty: libonnxruntime.so in Dir
-	Device      string `koanf:"device"`      // cpu or cuda
-	Recognition string `koanf:"recognition"` // tiny or small
+	Dir         string  `koanf:"dir"`         // folder of the models; empty: parts below the cache
+	Library     string  `koanf:"library"`     // ONNX Runtime; empty: libonnxruntime.so in Dir
+	Device      string  `koanf:"device"`      // cpu or cuda
+	Profile     string  `koanf:"profile"`     // fast or accurate: what the four below are where they are not given
+	Recognition string  `koanf:"recognition"` // tiny, small, or cascade: tiny for every line, small where tiny is unsure
+	Doubt       float64 `koanf:"doubt"`       // of a cascade: the mean score of a line below which it is read again, 0 to 1
+	Side        int     `koanf:"side"`        // pixels: longest side of the image that lines are looked for on
+	Width       float64 `koanf:"width"`       // of a line when it is read, as a share of its true width
+	Files       Files   `koanf:"files"`       // models in the place of the pinned ones
 }
 
-// DefaultModelSet is the tiny set on the CPU.
-func DefaultModelSet() ModelSet { return ModelSet{Device: CPU, Recognition: Tiny} }
+// DefaultModelSet is the fast cascade on the CPU.
+func DefaultModelSet() ModelSet { return ModelSet{Device: CPU, Profile: Fast} }
 
 // Validate names every value that cannot work.
 func (s ModelSet) Validate() error {
@@ -54,10 +54,7 @@ func (s ModelSet) Validate() error {
 	if s.Device != CPU && s.Device != CUDA {
 		errs = append(errs, fmt.Errorf("models: device must be %s or %s, is %q", CPU, CUDA, s.Device))
 	}
-	if s.Recognition != Tiny && s.Recognition != Small {
-		errs = append(errs, fmt.Errorf("models: recognition must be %s or %s, is %q", Tiny, Small, s.Recognition))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.validateReading(), s.Files.validate())...)
 }
 
 // Folder is where the models lie: Dir, else parts below $DOCSTREAM_CACHE, else below docstream in the user's cache folder.
@@ -84,28 +81,14 @@ func (s ModelSet) LibraryPath() string {
 	return filepath.Join(s.Folder(), "libonnxruntime.so")
 }
 
-func (s ModelSet) detection() string   { return "ppocrv6-" + s.Recognition + "-det.onnx" }
-func (s ModelSet) recognition() string { return "ppocrv6-" + s.Recognition + "-rec.onnx" }
-
-func (s ModelSet) dictionary() string {
-	if s.Recognition == Tiny {
-		return "ppocrv6-tiny-dict.txt"
-	}
-	return "ppocrv6-dict.txt"
-}
-
 // Digests are the SHA-256 of every model that can take part in a result, by name. They belong into the pipeline version and into
 // document.json. Nothing is read: the digests are pinned, and a file with another one is refused where it is loaded.
 func (s ModelSet) Digests() map[string]string {
 	m := make(map[string]string)
 	for _, file := range s.files() {
-		m[strings.TrimSuffix(strings.TrimSuffix(file, ".onnx"), ".txt")] = digests[file]
+		m[file.name()] = file.sha256
 	}
 	return m
-}
-
-func (s ModelSet) files() []string {
-	return []string{layoutModel, orientationModel, s.detection(), s.recognition(), s.dictionary()}
 }
 
 // Check reads every file of the set and the library's presence, and names all that is wrong.
@@ -122,15 +105,18 @@ func (s ModelSet) Check() error {
 }
 
 // read reads a file of the set and refuses one whose digest is not the pinned one.
-func (s ModelSet) read(file string) ([]byte, error) {
-	path := filepath.Join(s.Folder(), file)
+func (s ModelSet) read(file pinned) ([]byte, error) {
+	path := file.path
+	if !strings.ContainsRune(path, filepath.Separator) {
+		path = filepath.Join(s.Folder(), path)
+	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", file, err)
+		return nil, fmt.Errorf("model %s: %w", file.path, err)
 	}
 	sum := sha256.Sum256(b)
-	if got := hex.EncodeToString(sum[:]); got != digests[file] {
-		return nil, fmt.Errorf("model %s has the SHA-256 %s, not the pinned %s: it is refused", path, got, digests[file])
+	if got := hex.EncodeToString(sum[:]); got != file.sha256 {
+		return nil, fmt.Errorf("model %s has the SHA-256 %s, not the pinned %s: it is refused", path, got, file.sha256)
 	}
 	return b, nil
 }
@@ -154,22 +140,40 @@ func (s ModelSet) Open() (*Models, error) {
 func (m *Models) Set() ModelSet { return m.set }
 
 // Layout is PP-PicoDet: [1, 3, 800, 608] to four score and four box tensors; its metadata key character names the classes.
-func (m *Models) Layout() (*Model, error) { return m.load(layoutModel, nil) }
+func (m *Models) Layout() (*Model, error) { return m.load(m.set.layout(), nil) }
 
 // Orientation tells how a page is turned: [N, 3, 224, 224] to [N, 4].
-func (m *Models) Orientation() (*Model, error) { return m.load(orientationModel, nil) }
+func (m *Models) Orientation() (*Model, error) { return m.load(m.set.orientation(), nil) }
 
 // Detection finds text: [1, 3, h, w] to a probability map [1, 1, h, w].
 func (m *Models) Detection() (*Model, error) { return m.load(m.set.detection(), nil) }
 
-// Recognition reads lines: [N, 3, 48, w] to [ArgMaxIndex] and [ArgMaxScore], both [N, T].
-func (m *Models) Recognition() (*Model, error) {
-	return m.load(m.set.recognition(), AppendArgMax, ArgMaxIndex, ArgMaxScore)
+// Recogniser reads lines: [N, 3, 48, w] to [ArgMaxIndex] and [ArgMaxScore], both [N, T].
+type Recogniser struct {
+	*Model
+	Name       string   // for the result: the model's file without its ending
+	Dictionary []string // the characters of the classes 1 and up; class 0 is the blank
 }
 
-// Dictionary lists the characters of the recognition model's classes 1 and up; class 0 is the blank.
-func (m *Models) Dictionary() ([]string, error) {
-	b, err := m.set.read(m.set.dictionary())
+// Recognisers are the one that reads every line and, in a cascade, the one behind it that reads the doubtful lines again.
+func (m *Models) Recognisers() ([]Recogniser, error) {
+	var out []Recogniser
+	for _, r := range m.set.recognisers() {
+		l, err := m.load(r.model, AppendArgMax, ArgMaxIndex, ArgMaxScore)
+		if err != nil {
+			return nil, err
+		}
+		d, err := m.dictionary(r.dictionary)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Recogniser{l, r.model.name(), d})
+	}
+	return out, nil
+}
+
+func (m *Models) dictionary(file pinned) ([]string, error) {
+	b, err := m.set.read(file)
 	if err != nil {
 		return nil, absent(err)
 	}
@@ -180,8 +184,8 @@ func (m *Models) Dictionary() ([]string, error) {
 	return append(lines, " "), nil // the space is the last class and not in the file
 }
 
-func (m *Models) load(file string, change func([]byte) ([]byte, error), outputs ...string) (*Model, error) {
-	if l, ok := m.loaded[file]; ok {
+func (m *Models) load(file pinned, change func([]byte) ([]byte, error), outputs ...string) (*Model, error) {
+	if l, ok := m.loaded[file.path]; ok {
 		return l, nil
 	}
 	r, err := OpenRuntime(m.set.LibraryPath(), m.set.Device)
@@ -197,9 +201,9 @@ func (m *Models) load(file string, change func([]byte) ([]byte, error), outputs 
 	}
 	l, err := r.Load(b, outputs...)
 	if err != nil {
-		return nil, absent(fmt.Errorf("model %s: %w", file, err))
+		return nil, absent(fmt.Errorf("model %s: %w", file.path, err))
 	}
-	m.loaded[file] = l
+	m.loaded[file.path] = l
 	return l, nil
 }
 

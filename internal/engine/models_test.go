@@ -32,18 +32,19 @@ func models(t testing.TB, size string) (engine.ModelSet, *engine.Models) {
 }
 
 func TestDigestsNameEveryModelThatCanTakePart(t *testing.T) {
-	tiny, small := engine.DefaultModelSet(), engine.DefaultModelSet()
-	small.Recognition = engine.Small
+	both, tiny, small := engine.DefaultModelSet(), engine.DefaultModelSet(), engine.DefaultModelSet()
+	tiny.Recognition, small.Recognition = engine.Tiny, engine.Small
 	for _, tc := range []struct {
 		set  engine.ModelSet
 		name string
 	}{{tiny, "ppocrv6-tiny-rec"}, {tiny, "ppocrv6-tiny-det"}, {tiny, "ppocrv6-tiny-dict"}, {tiny, "layout-cdla"}, {tiny, "orientation"},
-		{small, "ppocrv6-small-rec"}, {small, "ppocrv6-small-det"}, {small, "ppocrv6-dict"}} {
+		{small, "ppocrv6-small-rec"}, {small, "ppocrv6-small-det"}, {small, "ppocrv6-dict"},
+		{both, "ppocrv6-tiny-rec"}, {both, "ppocrv6-small-rec"}, {both, "ppocrv6-tiny-dict"}, {both, "ppocrv6-dict"}} {
 		if d := tc.set.Digests()[tc.name]; len(d) != 64 {
 			t.Errorf("%s of %s: %q", tc.name, tc.set.Recognition, d)
 		}
 	}
-	if len(tiny.Digests()) != 5 || len(small.Digests()) != 5 {
+	if len(tiny.Digests()) != 5 || len(small.Digests()) != 5 || len(both.Digests()) != 7 {
 		t.Errorf("%v, %v", tiny.Digests(), small.Digests())
 	}
 }
@@ -73,8 +74,13 @@ func TestAModelWithAnotherDigestIsRefusedAndNamed(t *testing.T) {
 }
 
 func TestASetOfUnknownWordsIsRefused(t *testing.T) {
-	if _, err := (engine.ModelSet{Device: "tpu", Recognition: "huge"}).Open(); err == nil || !strings.Contains(err.Error(), "tpu") || !strings.Contains(err.Error(), "huge") {
-		t.Errorf("got %v", err)
+	if _, err := (engine.ModelSet{Device: "tpu", Profile: "slow", Recognition: "huge", Doubt: 2, Side: 5, Width: 9,
+		Files: engine.Files{Quick: "model.onnx"}}).Open(); true {
+		for _, word := range []string{"tpu", "slow", "huge", "doubt", "side", "width", "files.quick", "together"} {
+			if err == nil || !strings.Contains(err.Error(), word) {
+				t.Errorf("%v does not name %s", err, word)
+			}
+		}
 	}
 }
 
@@ -117,10 +123,11 @@ func TestTheAppendedSearchEqualsAPlainOne(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer plain.Close()
-			searched, err := ms.Recognition()
-			if err != nil {
-				t.Fatal(err)
+			recognisers, err := ms.Recognisers()
+			if err != nil || len(recognisers) != 1 {
+				t.Fatal(len(recognisers), err)
 			}
+			searched := recognisers[0]
 			shape := []int64{2, 3, 48, 160}
 			in := make([]float32, 2*3*48*160)
 			for i := range in {
@@ -139,11 +146,10 @@ func TestTheAppendedSearchEqualsAPlainOne(t *testing.T) {
 					}
 					classes, scores = append(classes, int64(best)), append(scores, row[best])
 				}
-				dictionary, err := ms.Dictionary()
-				if len(dictionary)+1 != n {
-					t.Errorf("%d classes for %d characters and the blank", n, len(dictionary))
+				if have := len(searched.Dictionary); have+1 != n {
+					t.Errorf("%d classes for %d characters and the blank", n, have)
 				}
-				return err
+				return nil
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -195,5 +201,50 @@ func TestConfigNamesWhatCannotWork(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v does not name %s", err, name)
 		}
+	}
+}
+
+func TestAProfileIsWhatItsKeysLeaveOpen(t *testing.T) {
+	slow, own := engine.DefaultModelSet(), engine.DefaultModelSet()
+	slow.Profile = engine.Accurate
+	own.Recognition, own.Side = engine.Tiny, 960
+	a, f, o := slow.Reading(), engine.DefaultModelSet().Reading(), own.Reading()
+	if a.Recognition != engine.Cascade || f.Recognition != engine.Cascade || f.Doubt >= a.Doubt || f.String() == a.String() {
+		t.Errorf("accurate %v, fast %v", a, f)
+	}
+	if o.Recognition != engine.Tiny || o.Side != 960 || o.Doubt != 0 || o.Width != a.Width {
+		t.Errorf("own settings give %v", o)
+	}
+}
+
+// TestModelsAreExchangedByConfiguration reads with the pinned files under other names and from another folder.
+func TestModelsAreExchangedByConfiguration(t *testing.T) {
+	set, _ := models(t, engine.Tiny)
+	dir := t.TempDir()
+	copied := func(name, as string) string {
+		b, err := os.ReadFile(filepath.Join(set.Folder(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, as), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Join(dir, as) + "@" + set.Digests()[strings.TrimSuffix(strings.TrimSuffix(name, ".onnx"), ".txt")]
+	}
+	set.Files.Quick, set.Files.QuickDictionary = copied("ppocrv6-tiny-rec.onnx", "mine.onnx"), copied("ppocrv6-tiny-dict.txt", "mine-words.txt")
+	if d := set.Digests(); d["mine"] == "" || d["mine-words"] == "" || d["ppocrv6-tiny-rec"] != "" {
+		t.Errorf("digests %v", d)
+	}
+	ms, err := set.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := ms.Recognisers()
+	if err != nil || len(r) != 1 || r[0].Name != "mine" || len(r[0].Dictionary) < 1000 {
+		t.Fatalf("%d recognisers, %v", len(r), err)
+	}
+	set.Files.Quick = strings.Repeat("0", 3) + set.Files.Quick[:len(set.Files.Quick)-3] + "000"
+	if err := set.Check(); err == nil {
+		t.Error("another file was taken for the pinned one")
 	}
 }

@@ -99,7 +99,7 @@ func (c headerCarrier) Keys() []string {
 // deadLetter copies a record, bytes and headers whole, into the dead letter topic of a stage and says why it lies there (P3).
 func deadLetter(plan topology.Config, stage string, r *kgo.Record, class, code, reason string, attempts int) *kgo.Record {
 	d := &kgo.Record{Topic: plan.Name(topology.DeadLetters(stage)), Key: r.Key, Value: r.Value}
-	d.Headers = append(d.Headers, r.Headers...)
+	d.Headers = without(r.Headers, schemas.HeaderAttempt)
 	for _, h := range [][2]string{
 		{schemas.HeaderDeadStage, stage}, {schemas.HeaderDeadClass, class}, {schemas.HeaderDeadCode, code}, {schemas.HeaderDeadReason, reason},
 		{schemas.HeaderDeadTopic, r.Topic}, {schemas.HeaderDeadPartition, strconv.Itoa(int(r.Partition))},

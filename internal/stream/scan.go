@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,6 +22,8 @@ type Scan struct {
 	// From says where to begin in each partition. It counts for the topic with the id it names; a partition that is not named is read from
 	// its first record.
 	From []schemas.Progress
+	// Since begins with what was appended then, where From says nothing; zero: the first record.
+	Since time.Time
 	// Gap is told of records that should have been read and are gone; may be nil.
 	Gap func(partition int32, first, next int64)
 	// Yield takes the committed records, each partition's in order, the partitions mixed. Event is nil where a value cannot be read.
@@ -96,6 +99,11 @@ func (s Scan) bounds(ctx context.Context, adm *kadm.Client, topic string) (from,
 	starts, err := adm.ListStartOffsets(ctx, full)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !s.Since.IsZero() {
+		if starts, err = adm.ListOffsetsAfterMilli(ctx, s.Since.UnixMilli(), full); err != nil {
+			return nil, nil, err
+		}
 	}
 	stable, err := adm.ListCommittedOffsets(ctx, full)
 	if err != nil {

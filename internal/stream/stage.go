@@ -21,14 +21,19 @@ type Work[I schemas.Event] func(context.Context, I, schemas.Delivery) ([]schemas
 
 // AddStage binds a function to a stage of the plan: one transactional session a lane, all lanes sharing the worker's slots by weight.
 func AddStage[I schemas.Event](h *Harness, spec topology.Stage[I], class string, work Work[I]) {
+	h.addReturns()
+	fuse := newFuse(spec.Name, h.cfg.StopAfter, h.cfg.StopWindow, h.log)
+	h.fuses = append(h.fuses, fuse)
 	for _, lane := range spec.Lanes(class) {
 		l := &laneRunner[I]{
-			h: h, spec: spec, lane: lane, work: work, pace: &pace{},
+			h: h, spec: spec, lane: lane, work: work, pace: &pace{}, fuse: fuse,
 			session: h.session(spec.Name, lane.Topic, lane.Topic),
 			writer:  NewWriter(h.plan, h.codec, spec.Name, h.key),
 		}
 		h.lanes = append(h.lanes, observed{stage: spec.Name, lane: lane.Topic, topic: l.session.topic, group: l.session.group, pace: l.pace})
-		h.runners = append(h.runners, func(ctx context.Context) error { return l.session.run(ctx, h.cfg.Batch, l.batch) })
+		h.runners = append(h.runners, func(ctx context.Context) error {
+			return fuse.run(ctx, func(ctx context.Context) error { return l.session.run(ctx, h.cfg.Batch, l.batch) })
+		})
 	}
 }
 
@@ -39,6 +44,7 @@ type laneRunner[I schemas.Event] struct {
 	lane    topology.Lane
 	work    Work[I]
 	pace    *pace
+	fuse    *fuse
 	session *session
 	writer  *Writer
 }
@@ -60,10 +66,12 @@ func (l *laneRunner[I]) batch(ctx context.Context, records []*kgo.Record) ([]*kg
 	return slices.Concat(outs...), nil
 }
 
-// one ends a record in one of three ways: output, filtered on purpose, or a dead letter (P3).
+// one ends a record in one of three ways: output, filtered on purpose, or a dead letter (P3); or it waits for its next attempt.
 func (l *laneRunner[I]) one(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error) {
-	if l.lane.Signed && !l.h.key.Verify(Header(r, schemas.HeaderSignature), r.Topic, r.Value) {
-		return l.dead(ctx, r, nil, fault.Document(schemas.SignatureInvalid, "%s", schemas.Codes[schemas.SignatureInvalid].Meaning), 0)
+	if l.lane.Signed {
+		if refused, out, err := l.door(ctx, r); refused {
+			return out, err
+		}
 	}
 	e, err := l.decode(ctx, r)
 	if err != nil {
@@ -76,14 +84,25 @@ func (l *laneRunner[I]) one(ctx context.Context, r *kgo.Record) ([]*kgo.Record, 
 	defer span.End()
 	l.h.metrics.wait.WithLabelValues(l.spec.Name, l.lane.Topic).Observe(lag(r, time.Now()).Seconds())
 
-	out, attempts, err := l.attempts(ctx, r, e)
+	made := l.h.made(r)
+	out, err := l.attempt(ctx, r, e, made)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	if err != nil {
 		span.RecordError(err)
-		return l.dead(ctx, r, e, fault.Of(err), attempts)
+		f := fault.Of(err)
+		if f.Kind == fault.Unknown && made < len(l.h.plan.Delays) {
+			return l.later(ctx, r, e, f, made)
+		}
+		if f.Kind == fault.Unknown {
+			l.fuse.badly(e.Envelope().Tenant+"/"+e.Envelope().JobID, string(f.Code))
+		} else {
+			l.fuse.well()
+		}
+		return l.dead(ctx, r, e, f, made+1)
 	}
+	l.fuse.well()
 	outcome := "done"
 	if len(out) == 0 {
 		outcome = "filtered"
@@ -106,30 +125,23 @@ func (l *laneRunner[I]) decode(ctx context.Context, r *kgo.Record) (I, error) {
 	return typed, nil
 }
 
-// attempts calls the stage until it succeeds or the fault says to stop: the document's fault ends it at once, the world's uses up no
-// attempt and waits, an unknown one gets a few more tries. The slot is free while it waits.
-func (l *laneRunner[I]) attempts(ctx context.Context, r *kgo.Record, e I) ([]*kgo.Record, int, error) {
-	attempt, wait, again := 0, l.h.cfg.Backoff, l.session.again(r)
+// attempt calls the stage. The world's fault uses up no attempt and waits, with the slot free; any other is for the caller to judge.
+func (l *laneRunner[I]) attempt(ctx context.Context, r *kgo.Record, e I, made int) ([]*kgo.Record, error) {
+	wait, again := l.h.cfg.Backoff, l.session.again(r)
 	for {
-		out, err := l.once(ctx, r, e, schemas.Delivery{Attempt: attempt, Again: again || attempt > 0, Wire: r.Value})
+		out, err := l.once(ctx, r, e, schemas.Delivery{Attempt: made, Again: again || made > 0, Wire: r.Value})
 		if err == nil || ctx.Err() != nil {
-			return out, attempt + 1, err
+			return out, err
 		}
 		f := fault.Of(err)
-		switch f.Kind {
-		case fault.Permanent:
-			return nil, attempt + 1, err
-		case fault.Unknown:
-			if attempt++; attempt >= l.h.cfg.MaxAttempts {
-				return nil, attempt, err
-			}
-		case fault.Unavailable:
-			again = true // it may have failed after it wrote
+		if f.Kind != fault.Unavailable {
+			return nil, err
 		}
+		again = true // it may have failed after it wrote
 		l.h.metrics.retries.WithLabelValues(l.spec.Name, f.Kind.String()).Inc()
-		l.h.log.WarnContext(ctx, "attempt failed", "stage", l.spec.Name, "attempt", attempt, "class", f.Kind.String(), "code", f.Code, "error", err, "wait", wait.String())
+		l.h.log.WarnContext(ctx, "attempt failed", "stage", l.spec.Name, "attempt", made, "class", f.Kind.String(), "code", f.Code, "error", err, "wait", wait.String())
 		if !sleep(ctx, wait) {
-			return nil, attempt, ctx.Err()
+			return nil, ctx.Err()
 		}
 		wait = min(2*wait, 30*time.Second)
 	}
@@ -202,14 +214,7 @@ func deadLettered(stage string, r *kgo.Record, e schemas.Event, f *fault.Error, 
 	h := *e.Envelope()
 	d := &schemas.DeadLettered{Stage: stage, Class: f.Kind.String(), Code: string(f.Code), Message: f.Message, Attempts: attempts,
 		Topic: r.Topic, Partition: int(r.Partition), Offset: r.Offset}
-	switch e := e.(type) {
-	case *schemas.DocumentSubmitted:
-		d.FromPage, d.Submission = e.FromPage, r.Value
-	case *schemas.PagePrepared:
-		d.Page = e.Page
-	case *schemas.PageLaidOut:
-		d.Page = e.Page
-	}
+	d.Page, d.FromPage, d.Submission = subject(r, e)
 	h.EventID = schemas.EventIDFor(h.JobID, h.Run, stage, max(d.Page, d.FromPage), d.Kind(), int64(attempts))
 	h.At = time.Now().UTC()
 	d.Head = h

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"docstream/internal/proof"
 	"docstream/internal/topology"
 	"docstream/schemas"
 )
@@ -26,8 +27,10 @@ type Config struct {
 	FoldBatch   int           `koanf:"fold_batch"`   // facts the fold takes in one transaction
 	SinkBatch   int           `koanf:"sink_batch"`   // records a sink writes at once
 	SinkLinger  time.Duration `koanf:"sink_linger"`  // how long a sink waits to fill a batch
-	MaxAttempts int           `koanf:"max_attempts"` // of a record whose failure nobody can place, the first included
-	Backoff     time.Duration `koanf:"backoff"`      // before the second attempt; doubles, at most 30 s
+	MaxAttempts int           `koanf:"max_attempts"` // of a sink at a batch whose failure nobody can place; stages go by topics.delays
+	Backoff     time.Duration `koanf:"backoff"`      // before asking again for what cannot be reached; doubles, at most 30 s
+	StopAfter   int           `koanf:"stop_after"`   // jobs with dead letters nobody can place, of the last stop_window records, that stop a stage; 0: never
+	StopWindow  int           `koanf:"stop_window"`
 
 	WeightHigh   int `koanf:"weight_high"` // shares of the slots while every lane has work
 	WeightNormal int `koanf:"weight_normal"`
@@ -42,7 +45,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Slots: 2, Batch: 8, FoldBatch: 1000, SinkBatch: 5000, SinkLinger: 500 * time.Millisecond,
-		MaxAttempts: 4, Backoff: 500 * time.Millisecond,
+		MaxAttempts: 4, Backoff: 500 * time.Millisecond, StopAfter: 25, StopWindow: 30,
 		WeightHigh: 16, WeightNormal: 4, WeightLow: 1,
 		SessionTimeout: 6 * time.Second, RebalanceTimeout: 60 * time.Second, TransactionTimeout: 10 * time.Second,
 	}
@@ -55,6 +58,8 @@ func (c Config) Validate() error {
 		return errors.New("stream: slots and batches must be at least 1")
 	case c.MaxAttempts < 1:
 		return errors.New("stream: max_attempts must be at least 1")
+	case c.StopAfter < 0 || c.StopWindow < c.StopAfter:
+		return errors.New("stream: stop_after must not be negative, nor above stop_window")
 	case c.WeightHigh < 1 || c.WeightNormal < 1 || c.WeightLow < 1:
 		return errors.New("stream: every lane needs a weight of at least 1, or it would starve")
 	case c.SessionTimeout < 6*time.Second:
@@ -74,19 +79,35 @@ type Harness struct {
 	cfg     Config
 	codec   *schemas.Codec
 	key     schemas.SigningKey
+	proof   *proof.Verifier
 	log     *slog.Logger
 	metrics *metrics
 	gate    *gate
 	runners []func(context.Context) error
 	lanes   []observed
+	fuses   []*fuse
+	returns bool // the sessions of the delay topics are among the runners
+}
+
+// Stopped says why stages of this worker have stopped themselves; nil while all of them work.
+func (h *Harness) Stopped() error {
+	var errs []error
+	for _, f := range h.fuses {
+		errs = append(errs, f.err())
+	}
+	return errors.Join(errs...)
 }
 
 // New returns an inert harness. key is the house key, with which the submissions of gateways and continuations are signed.
 func New(conn Connection, plan topology.Config, cfg Config, codec *schemas.Codec, key schemas.SigningKey, log *slog.Logger, reg prometheus.Registerer) *Harness {
 	h := &Harness{conn: conn, plan: plan, cfg: cfg, codec: codec, key: key, log: log, metrics: newMetrics(reg)}
+	h.proof = proof.New(proof.DefaultConfig(), key, plan, log)
 	h.gate = newGate(cfg.Slots, map[string]int{"high": cfg.WeightHigh, "normal": cfg.WeightNormal, "low": cfg.WeightLow})
 	return h
 }
+
+// Believe says who proves the writers of records in lanes that are open to others; until then it is the house alone.
+func (h *Harness) Believe(v *proof.Verifier) { h.proof = v }
 
 // Run registers the schemas, then runs every lane until ctx ends. Work in flight is finished and committed before it returns; the first
 // error of a lane stops all.

@@ -16,7 +16,7 @@ var (
 	secretName = regexp.MustCompile(`(?i)secret|passw|passphrase|token|authori[sz]ation|api[_-]?key|access[_-]?key|private[_-]?key|credential|cookie|signature|hmac`)
 	publicName = regexp.MustCompile(`(?i)_ids?$|_?file$`)
 
-	keyForm    = regexp.MustCompile(`dsk_[0-9A-Za-z]+_[0-9A-Za-z_-]+`)
+	keyForm    = regexp.MustCompile(`d[sp]k_[0-9A-Za-z]+_[0-9A-Za-z_-]+`)
 	bearerForm = regexp.MustCompile(`(?i)\b(bearer|authorization["':=\s]+basic)\s+[0-9A-Za-z._~+/=-]{8,}`)
 	loginForm  = regexp.MustCompile(`(://[^/\s:@]*):[^/\s@]+@`)
 	queryForm  = regexp.MustCompile(`(?i)([?&](?:password|secret|token|api_key|x-amz-signature|x-amz-credential)=)[^&\s"]+`)
@@ -25,10 +25,10 @@ var (
 // Redact returns text without the secrets it may hold: API keys keep their public part, passwords in addresses, bearer tokens and signed
 // query strings are hidden (P8).
 func Redact(text string) string {
-	if strings.Contains(text, "dsk_") {
+	if strings.Contains(text, "dsk_") || strings.Contains(text, "dpk_") {
 		text = keyForm.ReplaceAllStringFunc(text, func(k string) string {
-			id, _, _ := strings.Cut(strings.TrimPrefix(k, "dsk_"), "_")
-			return schemas.Secretless("dsk_" + id + "_") // a secret may hold underscores of its own
+			id, _, _ := strings.Cut(k[len("dsk_"):], "_")
+			return schemas.Secretless(k[:len("dsk_")] + id + "_") // a secret may hold underscores of its own
 		})
 	}
 	if strings.Contains(text, "://") {

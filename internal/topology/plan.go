@@ -12,27 +12,27 @@ import (
 // The topics.
 var (
 	Documents = Lanes[*schemas.DocumentSubmitted]{Classed: true, Signed: true, Spec: Spec{Name: "documents", Kinds: []string{"DocumentSubmitted"},
-		Key: "job id", Writers: []string{"gateway", "connectors", "upstream producers"}, Readers: []string{"prepare", "gateway", "sinks"}}}
+		Key: "job id", Writers: []string{"gateway", "connectors", "upstream producers", "the harness"}, Readers: []string{"prepare", "gateway", "sinks"}}}
 	Splits = Lanes[*schemas.DocumentSubmitted]{Spec: Spec{Name: "splits", Kinds: []string{"DocumentSubmitted"},
-		Key: "job id", Writers: []string{"prepare", "track"}, Readers: []string{"prepare", "sinks"}}}
+		Key: "job id", Writers: []string{"prepare", "track", "the harness"}, Readers: []string{"prepare", "sinks"}}}
 	Pages = Lanes[*schemas.PagePrepared]{Classed: true, Spec: Spec{Name: "pages", Kinds: []string{"PagePrepared"},
-		Key: "job id/page", Writers: []string{"prepare"}, Readers: []string{"layout", "sinks"}}}
+		Key: "job id/page", Writers: []string{"prepare", "the harness"}, Readers: []string{"layout", "sinks"}}}
 	Layouts = Lanes[*schemas.PageLaidOut]{Classed: true, Spec: Spec{Name: "layouts", Kinds: []string{"PageLaidOut"},
-		Key: "job id/page", Writers: []string{"layout"}, Readers: []string{"ocr", "sinks"}}}
+		Key: "job id/page", Writers: []string{"layout", "the harness"}, Readers: []string{"ocr", "sinks"}}}
 	Compositions = Lanes[*schemas.DocumentFinished]{Spec: Spec{Name: "compositions", Kinds: []string{"DocumentFinished"},
-		Key: "job id", Writers: []string{"track"}, Readers: []string{"compose", "sinks"}}}
+		Key: "job id", Writers: []string{"track", "the harness"}, Readers: []string{"compose", "sinks"}}}
 
 	Facts = Topic[schemas.Event]{Spec{Name: "facts", Shape: State, Kinds: []string{"DocumentOpened", "DocumentSplit", "DocumentRefused",
-		"PageFinished", "PageFailed", "DeadLettered", "DocumentComposed", "CancelRequested", "RunRequested"},
-		Key: "job id", Writers: []string{"every stage", "the harness", "gateway"}, Readers: []string{"track", "sinks"}}}
+		"PageFinished", "PageFailed", "RetryScheduled", "DeadLettered", "DocumentComposed", "CancelRequested", "RunRequested"},
+		Key: "job id", Writers: []string{"every stage", "the harness", "gateway", "command line"}, Readers: []string{"track", "sinks"}}}
 	Jobs = Topic[*schemas.JobSnapshot]{Spec{Name: "jobs", Shape: State, Compact: true, Kinds: []string{"JobSnapshot"},
-		Key: "tenant/job id", Writers: []string{"track"}, Readers: []string{"gateway", "track"}}}
+		Key: "tenant/job id", Writers: []string{"track"}, Readers: []string{"gateway", "track", "operators"}}}
 	JobEvents = Topic[*schemas.JobChanged]{Spec{Name: "job-events", Shape: State, Kinds: []string{"JobChanged"},
 		Key: "job id", Writers: []string{"track"}, Readers: []string{"sinks", "customers"}}}
 	Usage = Topic[*schemas.UsageRecorded]{Spec{Name: "usage", Kinds: []string{"UsageRecorded"},
 		Key: "tenant", Writers: []string{"track"}, Readers: []string{"sinks"}}}
-	Settings = Topic[schemas.Event]{Spec{Name: "settings", Shape: Small, Compact: true, Kinds: []string{"APIKeyChanged", "ReplayChanged"},
-		Key: "tenant/kind/id", Writers: []string{"gateway", "command line"}, Readers: []string{"gateway"}}}
+	Settings = Topic[schemas.Event]{Spec{Name: "settings", Shape: Small, Compact: true, Kinds: []string{"APIKeyChanged", "ReplayChanged", "ProducerKeyChanged"},
+		Key: "tenant/kind/id", Writers: []string{"gateway", "command line"}, Readers: []string{"gateway", "prepare"}}}
 )
 
 // The stages, the fold and the sinks.
@@ -77,7 +77,7 @@ func DeadLetters(stage string) string { return "dlq." + stage }
 const S3Connector = "connector-s3"
 
 // Readers lists who can dead-letter.
-var Readers = []string{"prepare", "layout", "ocr", "track", "compose", "clickhouse", "s3", S3Connector}
+var Readers = []string{"prepare", "layout", "ocr", "track", "compose", "clickhouse", "s3", S3Connector, Delays}
 
 // head is the envelope of a fact that closes e.
 func head(e schemas.Event, stage string, page int, kind string) schemas.Head {
@@ -111,8 +111,9 @@ func (c Config) Specs() []Spec {
 		}
 		out = append(out, s)
 	}
+	out = append(out, c.DelaySpecs()...)
 	for _, r := range Readers {
-		out = append(out, Spec{Name: DeadLetters(r), Shape: Work, Retention: c.DeadLetters, Key: "as the original", Writers: []string{"the harness"}, Readers: []string{"operators"}})
+		out = append(out, Spec{Name: DeadLetters(r), Shape: Work, Retention: c.DeadLetters, Key: "as the original", Writers: []string{"the harness", "gateway", "operators"}, Readers: []string{"operators", "gateway"}})
 	}
 	return out
 }
@@ -143,10 +144,12 @@ func Route(e schemas.Event) (topic, key string, err error) {
 		return Usage.Spec.Name, h.Tenant, nil
 	case *schemas.APIKeyChanged:
 		return Settings.Spec.Name, h.Tenant + "/key/" + e.KeyID, nil
+	case *schemas.ProducerKeyChanged:
+		return Settings.Spec.Name, h.Tenant + "/producer/" + e.KeyID, nil
 	case *schemas.ReplayChanged:
 		return Settings.Spec.Name, h.Tenant + "/replay/" + e.ReplayID, nil
 	case *schemas.DocumentOpened, *schemas.DocumentSplit, *schemas.DocumentRefused, *schemas.PageFinished, *schemas.PageFailed,
-		*schemas.DeadLettered, *schemas.DocumentComposed, *schemas.CancelRequested, *schemas.RunRequested:
+		*schemas.RetryScheduled, *schemas.DeadLettered, *schemas.DocumentComposed, *schemas.CancelRequested, *schemas.RunRequested:
 		return Facts.Spec.Name, h.JobID, nil
 	}
 	return "", "", fmt.Errorf("the plan has no topic for %s", e.Kind())

@@ -56,7 +56,8 @@ func who(word, topic string) ([]string, error) {
 		switch {
 		case n.Name == word,
 			word == "every stage" && n.Role != "sink",
-			word == "the harness" && topic == DeadLetters(n.Name):
+			word == "the harness" && topic == DeadLetters(n.Name),
+			word == "the harness" && n.Role == "stage" && returned(topic):
 			out = append(out, roleOf(n))
 		}
 	}
@@ -114,6 +115,9 @@ func (c Config) sessions(r *Rights) {
 		r.Groups = with(r.Groups, c.Group(n.Name, ""))
 		if n.Role != "sink" {
 			r.Transactions = with(r.Transactions, c.Group(n.Name, ""))
+		}
+		if n.Role == "stage" {
+			r.Groups, r.Transactions = with(r.Groups, c.Group(Delays, "")), with(r.Transactions, c.Group(Delays, ""))
 		}
 	}
 	for _, n := range watched[r.Role] {

@@ -17,7 +17,7 @@ type Shape int
 const (
 	Work  Shape = iota // lanes: as many as workers may share them; nothing depends on the number
 	State              // facts and what is keyed with them: equal counts that never change
-	Small              // settings: read whole by everybody
+	Small              // one partition: settings, which everybody reads whole, and delays, whose order is that of time
 )
 
 // Spec describes one topic to whoever creates it.
@@ -164,11 +164,15 @@ type Config struct {
 	MinInsync   int           `koanf:"min_insync"`   // 0: the broker's default
 	Retention   time.Duration `koanf:"retention"`    // of lanes and facts
 	DeadLetters time.Duration `koanf:"dead_letters"` // retention of dead letters
+
+	// Delays are the waits before the second attempt at a record, the third and so on; after the last one it is a dead letter. Each has its topic.
+	Delays []time.Duration `koanf:"delays"`
 }
 
 // DefaultConfig suits one machine; production sets replication 3 and min_insync 2.
 func DefaultConfig() Config {
-	return Config{Prefix: "docstream.", Lanes: 4, State: 8, Replication: -1, Retention: 7 * 24 * time.Hour, DeadLetters: 30 * 24 * time.Hour}
+	return Config{Prefix: "docstream.", Lanes: 4, State: 8, Replication: -1, Retention: 7 * 24 * time.Hour, DeadLetters: 30 * 24 * time.Hour,
+		Delays: []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute}}
 }
 
 // Validate refuses a plan that cannot keep the promises.
@@ -183,7 +187,7 @@ func (c Config) Validate() error {
 	case c.Retention < 96*time.Hour:
 		return fmt.Errorf("topology: retention %s is not above the 96 h that work objects live", c.Retention)
 	}
-	return nil
+	return c.validateDelays()
 }
 
 // Name returns the full name of a topic.

@@ -53,7 +53,7 @@ func (a *assembly) blocks() []document.Block {
 			continue
 		}
 		if d.settle(); len(d.lines) > 0 || d.kind == document.Figure {
-			kept = append(kept, d)
+			kept = append(kept, a.columns(d)...)
 		}
 	}
 	forms, loose := a.forms(loose)

@@ -18,9 +18,9 @@ import (
 func Register(m *engine.Mux, models *engine.Models) {
 	var r *Reader
 	engine.Handle(m, Method, func(_ context.Context, req Request) (Result, error) {
-		if have := models.Set().Recognition; req.Recognition != have {
+		if have := models.Set().Reading().String(); req.Reading != have {
 			return Result{}, fault.World(schemas.EngineUnavailable, "%s", schemas.Codes[schemas.EngineUnavailable].Meaning).
-				Because(fmt.Errorf("the stage asks for the recognition model %q, the engine has %q", req.Recognition, have))
+				Because(fmt.Errorf("the stage asks for the reading %q, the engine has %q", req.Reading, have))
 		}
 		if r == nil {
 			var err error
@@ -54,7 +54,7 @@ func Open(models *engine.Models) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	rec, err := models.Recognition()
+	rec, err := models.Recognisers()
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +62,11 @@ func Open(models *engine.Models) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	dictionary, err := models.Dictionary()
-	if err != nil {
-		return nil, err
-	}
 	set := models.Set()
-	m := Models{Detection: det, Recognition: rec, Orientation: turn, Dictionary: dictionary, Name: "ppocrv6-" + set.Recognition}
+	m := Models{Detection: det, Orientation: turn, Reading: set.Reading(), Quick: Recogniser{rec[0].Model, rec[0].Name, rec[0].Dictionary}}
+	if len(rec) > 1 {
+		m.Thorough = &Recogniser{rec[1].Model, rec[1].Name, rec[1].Dictionary}
+	}
 	if set.Device == engine.CUDA {
 		m.Together = 16 << 10
 	}

@@ -12,6 +12,7 @@ type transcript struct {
 	quad  quad // as it was read: upright
 	chars []char
 	score float64 // mean over the characters
+	model string  // that read it
 }
 
 // char is one class the model saw; at is its place, first in steps, then as a fraction of the line's width.

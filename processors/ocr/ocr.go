@@ -17,7 +17,7 @@ import (
 )
 
 // Version names this stage's algorithm; it is part of the pipeline version and changes with anything that can change a result.
-const Version = "ocr/1"
+const Version = "ocr/2"
 
 const stageName = "ocr"
 
@@ -35,14 +35,14 @@ type Engine interface {
 // Config bounds the stage.
 type Config struct {
 	Device        string `koanf:"device"`          // cpu or cuda; reported with the cost
-	Recognition   string `koanf:"recognition"`     // tiny or small; the child's model set must agree
+	Reading       string `koanf:"reading"`         // how hard the child looks, as engine.Reading says it; its model set must agree
 	MaxImageBytes int64  `koanf:"max_image_bytes"` // size of an encoded page image
 	MaxPixels     int64  `koanf:"max_pixels"`      // of a decoded page image
 }
 
-// DefaultConfig reads pages up to A3 at 600 dpi with the tiny model.
+// DefaultConfig reads pages up to A3 at 600 dpi the default way.
 func DefaultConfig() Config {
-	return Config{Device: engine.CPU, Recognition: engine.Tiny, MaxImageBytes: 256 << 20, MaxPixels: 100e6}
+	return Config{Device: engine.CPU, Reading: engine.DefaultModelSet().Reading().String(), MaxImageBytes: 256 << 20, MaxPixels: 100e6}
 }
 
 // Validate names every value that cannot work.
@@ -51,8 +51,8 @@ func (c Config) Validate() error {
 	if c.Device != engine.CPU && c.Device != engine.CUDA {
 		errs = append(errs, fmt.Errorf("ocr: device must be cpu or cuda, is %q", c.Device))
 	}
-	if c.Recognition != engine.Tiny && c.Recognition != engine.Small {
-		errs = append(errs, fmt.Errorf("ocr: recognition must be tiny or small, is %q", c.Recognition))
+	if c.Reading == "" {
+		errs = append(errs, errors.New("ocr: reading is empty"))
 	}
 	if c.MaxImageBytes <= 0 || c.MaxPixels <= 0 {
 		errs = append(errs, fmt.Errorf("ocr: max_image_bytes (%d) and max_pixels (%d) must be positive", c.MaxImageBytes, c.MaxPixels))
@@ -65,12 +65,12 @@ const Method = "ocr.page"
 
 // Request is one page image with its regions.
 type Request struct {
-	Image       []byte // PNG or JPEG
-	MaxPixels   int64
-	Recognition string // the model the parent's pipeline version names; a child with another one refuses
-	Number      int
-	DPI         int
-	Regions     []schemas.LaidRegion
+	Image     []byte // PNG or JPEG
+	MaxPixels int64
+	Reading   string // what the parent's pipeline version names; a child that reads another way refuses
+	Number    int
+	DPI       int
+	Regions   []schemas.LaidRegion
 }
 
 // Result is the page result.

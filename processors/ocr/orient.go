@@ -23,7 +23,7 @@ type view struct {
 
 // look finds the lines of an image turned by some degrees.
 func (r *Reader) look(im *raster.Image, degrees int) (view, error) {
-	v := view{image: im.Turn(degrees), degrees: degrees}
+	v := view{image: im.TurnInto(&r.turned[degrees/90], degrees), degrees: degrees}
 	var err error
 	v.quads, err = r.detector.find(v.image)
 	return v, err
@@ -82,7 +82,7 @@ func (r *Reader) sample(v view) (float64, error) {
 	slices.SortStableFunc(quads, func(a, b quad) int {
 		return cmp.Compare(max(b.width(), b.height()), max(a.width(), a.height()))
 	})
-	read, err := r.recogniser.read(&pyramid{[]*raster.Image{v.image}}, quads[:min(len(quads), turnSample)])
+	read, err := r.quick.read(r.sampled.of(v.image), quads[:min(len(quads), turnSample)])
 	return meanScore(read), err
 }
 

@@ -14,17 +14,17 @@ import (
 // Page reads one page image and returns its result. regions are in pixels of the image, in reading order; dpi is the image's resolution,
 // 72 where a pixel counts as a point. Nothing but the arguments decides the result.
 func (r *Reader) Page(im *raster.Image, number, dpi int, regions []schemas.LaidRegion) (*document.Page, error) {
-	v, lines, err := r.lines(im)
+	v, lines, unread, err := r.lines(im)
 	if err != nil {
 		return nil, err
 	}
-	a := &assembly{scale: 72 / float64(max(dpi, 1)), width: float64(v.image.W), height: float64(v.image.H), model: r.name}
+	a := &assembly{scale: 72 / float64(max(dpi, 1)), width: float64(v.image.W), height: float64(v.image.H)}
 	a.place(lines)
 	a.regions = turnRegions(regions, v.degrees, float64(im.W), float64(im.H))
 	p := &document.Page{
 		Format: document.PageFormat, Number: number, Unit: "pt", Source: "ocr", Rotation: v.degrees,
 		Width: document.Round1(a.width * a.scale), Height: document.Round1(a.height * a.scale),
-		Blocks: a.blocks(),
+		Blocks: a.blocks(), Warnings: warnings(lines, unread),
 	}
 	if p.Blocks == nil {
 		p.Blocks = []document.Block{}
@@ -82,7 +82,6 @@ func (p placed) middle() float64 { return (p.flat.Y0 + p.flat.Y1) / 2 }
 type assembly struct {
 	scale         float64 // points a pixel
 	width, height float64 // pixels
-	model         string
 	lines         []placed
 	regions       []region
 	body          float64 // median height of a line
@@ -170,7 +169,7 @@ func (a *assembly) box(b reading.Box) document.Box {
 }
 
 func (a *assembly) line(p placed) document.Line {
-	l := document.Line{Text: p.str, Box: a.box(p.box), Confidence: document.Round3(p.score), Model: a.model}
+	l := document.Line{Text: p.str, Box: a.box(p.box), Confidence: document.Round3(p.score), Model: p.model}
 	for _, w := range p.words {
 		l.Words = append(l.Words, document.Word{Text: w.text, Box: a.box(w.quad.around()), Confidence: document.Round3(w.score)})
 	}

@@ -9,8 +9,10 @@ import (
 	"image/draw"
 	_ "image/jpeg"
 	"image/png"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -22,6 +24,7 @@ import (
 
 	"docstream/internal/engine"
 	"docstream/internal/engine/raster"
+	"docstream/ops/bench/paper"
 	"docstream/processors/ocr"
 	"docstream/schemas"
 	"docstream/schemas/document"
@@ -159,6 +162,15 @@ func TestColumnsAreReadOneAfterTheOther(t *testing.T) {
 	right := strings.ToUpper(prose)
 	im := drawn(t, 150, 9, 1240, 1754, left, right)
 	got := strings.Join(wordsOf(read(t, reader(t), raster.From(im), 150)), " ")
+	if last, first := strings.LastIndex(got, "insurance."), strings.Index(got, "HARBOUR"); last < 0 || first < last {
+		t.Errorf("the left column ends at %d, the right one begins at %d", last, first)
+	}
+}
+
+func TestARegionOverTwoColumnsIsReadOneAfterTheOther(t *testing.T) {
+	im := drawn(t, 150, 9, 1240, 1754, prose, strings.ToUpper(prose))
+	whole := schemas.LaidRegion{Kind: "text", Score: .9, X0: 60, Y0: 60, X1: 1200, Y1: 1700}
+	got := strings.Join(wordsOf(read(t, reader(t), raster.From(im), 150, whole)), " ")
 	if last, first := strings.LastIndex(got, "insurance."), strings.Index(got, "HARBOUR"); last < 0 || first < last {
 		t.Errorf("the left column ends at %d, the right one begins at %d", last, first)
 	}
@@ -302,7 +314,7 @@ func TestAChildReadsAnEncodedPage(t *testing.T) {
 	}
 	defer s.Release()
 	var res ocr.Result
-	req := ocr.Request{Image: b.Bytes(), MaxPixels: 1e8, Recognition: engine.Tiny, Number: 3, DPI: 150}
+	req := ocr.Request{Image: b.Bytes(), MaxPixels: 1e8, Reading: engine.DefaultModelSet().Reading().String(), Number: 3, DPI: 150}
 	u, err := s.Call(t.Context(), ocr.Method, req, &res)
 	if err != nil {
 		t.Fatal(err)
@@ -324,6 +336,98 @@ func BenchmarkPage(b *testing.B) {
 	for b.Loop() {
 		if _, err := r.Page(im, 1, 150, nil); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// cascade is a reader whose thorough model reads the lines below a certainty.
+func cascade(t testing.TB, recognition string, doubt float64) *ocr.Reader {
+	t.Helper()
+	set := engine.DefaultModelSet()
+	set.Recognition, set.Doubt = recognition, doubt
+	if err := set.Check(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	m, err := set.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := ocr.Open(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestDoubtDecidesWhichModelReadsALine(t *testing.T) {
+	im := raster.From(drawn(t, 150, 11, 1240, 1754, prose))
+	by := func(r *ocr.Reader) map[string]int {
+		n := map[string]int{}
+		for _, b := range read(t, r, im, 150).Blocks {
+			for _, l := range b.Lines {
+				n[l.Model]++
+			}
+		}
+		return n
+	}
+	const quick, thorough = "ppocrv6-tiny-rec", "ppocrv6-small-rec"
+	if n := by(cascade(t, engine.Tiny, 0)); n[quick] == 0 || len(n) != 1 {
+		t.Errorf("tiny alone: %v", n)
+	}
+	low, high := by(cascade(t, engine.Cascade, 1e-9)), by(cascade(t, engine.Cascade, 1))
+	if low[thorough] != 0 || high[thorough] <= high[quick] {
+		t.Errorf("hardly any doubt: %v; every doubt: %v", low, high)
+	}
+	some := by(cascade(t, engine.Cascade, 0))
+	if some[thorough] >= high[thorough] || some[quick] == 0 {
+		t.Errorf("the default doubt: %v; every doubt: %v", some, high)
+	}
+}
+
+const (
+	russian = `Смотритель гавани вёл две книги: одну для кораблей, другую для погоды. Каждый вечер он записывал, какие суда пришли, что они
+привезли и сколько должны за ночь. Во второй книге он отмечал ветер, дождь и высоту прилива, потому что так делал его отец.`
+	accents = `Größe, façade, señor, crème brûlée, København, smørrebrød, naïve, über, garçon, año, été, où, müßig, Ängste, Öl, œuvre.`
+)
+
+func TestAScriptOutsideTheDictionaryIsWarnedOf(t *testing.T) {
+	r := reader(t)
+	for _, tc := range []struct {
+		text string
+		warn bool
+	}{{russian, true}, {prose, false}, {accents, false}} {
+		p := read(t, r, raster.From(drawn(t, 150, 11, 1240, 1754, tc.text)), 150)
+		if warned := len(p.Warnings) > 0; warned != tc.warn || warned && p.Warnings[0].Code != document.ScriptUnknown {
+			t.Errorf("%.20q: %+v, confidence %v: %v", tc.text, p.Warnings, p.Confidence, wordsOf(p))
+		}
+	}
+}
+
+func TestAPageSkewedByUpToFifteenDegreesIsRead(t *testing.T) {
+	r := reader(t)
+	im := drawn(t, 150, 11, 1240, 1754, prose)
+	for _, degrees := range []float64{-15, -8, 4, 15} {
+		p := read(t, r, raster.From(paper.Turned(im, degrees*math.Pi/180)), 150)
+		if f := f1(wordsOf(p), strings.Fields(prose)); f < .93 || p.Rotation != 0 {
+			t.Errorf("skewed by %v: word F1 %.4f, turned by %d", degrees, f, p.Rotation)
+		}
+	}
+}
+
+func TestASteadyReaderAllocatesNothingOfImageSize(t *testing.T) {
+	r := reader(t)
+	upright := raster.From(drawn(t, 200, 14, 1654, 2339, prose))
+	for _, im := range []*raster.Image{upright, upright.Turn(90)} {
+		read(t, r, im, 200)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		read(t, r, im, 200)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(im.W*im.H)/2 {
+			t.Errorf("%d bytes for an image of %d", n, im.W*im.H)
 		}
 	}
 }

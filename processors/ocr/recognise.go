@@ -21,15 +21,17 @@ const (
 // recogniser reads the text of lines.
 type recogniser struct {
 	model      Model
+	name       string
 	dictionary []string
 	together   int // pixels of width that go through the model at once; a single line always may
+	width      float64
 	norm       *raster.Norm
 	crop       raster.Image
 	input      []float32
 }
 
-func newRecogniser(m Model, dictionary []string, together int) *recogniser {
-	return &recogniser{model: m, dictionary: dictionary, together: together, norm: raster.NewNorm([3]float32{.5, .5, .5}, [3]float32{.5, .5, .5})}
+func newRecogniser(m Recogniser, together int, width float64) *recogniser {
+	return &recogniser{model: m.Model, name: m.Name, dictionary: m.Dictionary, together: together, width: width, norm: raster.NewNorm([3]float32{.5, .5, .5}, [3]float32{.5, .5, .5})}
 }
 
 // job is one line to read: where it lies and how wide it is at the model's height.
@@ -41,8 +43,8 @@ type job struct {
 }
 
 // newJob fixes the width a line is read at. The bucket depends on the line alone, never on its neighbours (P5).
-func newJob(i int, q quad) job {
-	w := int(math.Ceil(lineHeight * q.width() / max(q.height(), 1)))
+func newJob(i int, q quad, share float64) job {
+	w := int(math.Ceil(share * lineHeight * q.width() / max(q.height(), 1)))
 	w = min(max(w, 8), maxBucket)
 	return job{i, q, w, max((w+bucketStep-1)/bucketStep*bucketStep, minBucket)}
 }
@@ -51,7 +53,7 @@ func newJob(i int, q quad) job {
 func (r *recogniser) read(pages *pyramid, quads []quad) ([]transcript, error) {
 	jobs := make([]job, len(quads))
 	for i, q := range quads {
-		jobs[i] = newJob(i, q.upright())
+		jobs[i] = newJob(i, q.upright(), r.width)
 	}
 	slices.SortStableFunc(jobs, func(a, b job) int { return cmp.Compare(a.bucket, b.bucket) })
 	out := make([]transcript, len(quads))
@@ -94,25 +96,39 @@ func (r *recogniser) batch(pages *pyramid, jobs []job, out []transcript) error {
 			}
 			// A step covers bucket/steps pixels; positions become fractions of the text's width.
 			s.place(float64(bucket) / float64(steps) / float64(j.width))
-			s.quad = j.quad
+			s.quad, s.model = j.quad, r.name
 			out[j.index] = s
 		}
 		return nil
 	})
 }
 
-// pyramid holds an image at full, half, quarter… size; the smaller ones are made when first needed.
-type pyramid struct{ levels []*raster.Image }
+// pyramid holds an image at full, half, quarter… size; the smaller ones are made when first needed, in memory kept from page to page.
+type pyramid struct {
+	full    *raster.Image
+	made    int // of the smaller ones, for this image
+	smaller []*raster.Image
+}
+
+// of begins a new image. What was made of the one before is lost.
+func (p *pyramid) of(im *raster.Image) *pyramid {
+	p.full, p.made = im, 0
+	return p
+}
 
 // level picks the image to sample from when reduction source pixels become one: bilinear sampling skips pixels beyond two. It returns
 // also the factor of its coordinates.
 func (p *pyramid) level(reduction float64) (*raster.Image, float64) {
-	k, scale := 0, 1.0
-	for reduction > 2 && min(p.levels[k].W, p.levels[k].H) > 2 {
-		if k++; k == len(p.levels) {
-			p.levels = append(p.levels, p.levels[k-1].Halve())
+	im, scale := p.full, 1.0
+	for k := 0; reduction > 2 && min(im.W, im.H) > 2; k++ {
+		if k == len(p.smaller) {
+			p.smaller = append(p.smaller, &raster.Image{})
 		}
-		reduction, scale = reduction/2, scale/2
+		if k == p.made {
+			im.HalveInto(p.smaller[k])
+			p.made++
+		}
+		im, reduction, scale = p.smaller[k], reduction/2, scale/2
 	}
-	return p.levels[k], scale
+	return im, scale
 }

@@ -75,7 +75,7 @@ func (s *Stage) read(ctx context.Context, e *schemas.PageLaidOut) (res Result, c
 		return res, nil, err
 	}
 	defer slot.Release()
-	usage, err := slot.Call(ctx, Method, Request{Image: img, MaxPixels: s.cfg.MaxPixels, Recognition: s.cfg.Recognition,
+	usage, err := slot.Call(ctx, Method, Request{Image: img, MaxPixels: s.cfg.MaxPixels, Reading: s.cfg.Reading,
 		Number: e.Page, DPI: e.Image.DPI, Regions: e.Regions}, &res)
 	if err != nil {
 		return res, nil, err

@@ -230,7 +230,7 @@ func TestConfigNamesWhatCannotWork(t *testing.T) {
 	if err := ocr.DefaultConfig().Validate(); err != nil {
 		t.Error(err)
 	}
-	if err := (ocr.Config{Device: "tpu", Recognition: "huge"}).Validate(); err == nil {
+	if err := (ocr.Config{Device: "tpu", Reading: ""}).Validate(); err == nil {
 		t.Error("nothing was named")
 	}
 }

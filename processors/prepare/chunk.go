@@ -23,6 +23,7 @@ type work struct {
 	opening  engine.Usage
 	pipeline string
 	images   map[string]bool // names of the page images that lie there already
+	kept     kept
 }
 
 // chunk prepares the selected pages of the chunk that the event asks for.
@@ -33,6 +34,7 @@ func (w *work) chunk(ctx context.Context, selection schemas.Ranges) ([]schemas.E
 	if err := w.lookForImages(ctx); err != nil {
 		return nil, err
 	}
+	w.kept = w.keeps()
 	var events []schemas.Event
 	if first == 1 {
 		events = append(events, w.documentOpened(selection))
@@ -44,7 +46,10 @@ func (w *work) chunk(ctx context.Context, selection schemas.Ranges) ([]schemas.E
 		if i == 0 && first > 1 {
 			opening = w.opening // a continuation has no DocumentOpened to bear it
 		}
-		e, text, err := w.page(ctx, n, opening)
+		e, text, err := w.keep(ctx, n)
+		if err == nil && e == nil {
+			e, text, err = w.page(ctx, n, opening)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -40,6 +40,8 @@ func (c *change) fold(ctx context.Context, f schemas.Event) (bool, error) {
 		return c.finished(f), nil
 	case *schemas.PageFailed:
 		return c.failed(f), nil
+	case *schemas.RetryScheduled:
+		return c.retried(ctx, f)
 	case *schemas.DeadLettered:
 		return c.dead(f), nil
 	case *schemas.DocumentComposed:
@@ -92,6 +94,9 @@ func (c *change) split(total int, ranges string) (bool, error) {
 }
 
 func (c *change) refused(ctx context.Context, f *schemas.DocumentRefused) (bool, error) {
+	if f.Stage == schemas.Door && c.s.Version > 0 {
+		return false, nil // its record may name any job of the tenant
+	}
 	if c.s.OpenedAt.IsZero() && len(f.Submission) > 0 {
 		sub, err := c.track.submission(ctx, f.Submission)
 		if err != nil {
@@ -112,7 +117,11 @@ func (c *change) finished(f *schemas.PageFinished) bool {
 		c.s.PagesFailed--
 		c.s.Failures = slices.DeleteFunc(c.s.Failures, func(x schemas.PageFailure) bool { return x.Page == f.Page })
 	} else {
-		c.use(&f.Head, f.Page, f.Costs, 1)
+		units := 1
+		if f.Kept != 0 {
+			units = 0
+		}
+		c.use(&f.Head, f.Page, f.Costs, units)
 	}
 	c.s.Finished = schemas.Bitmap(c.s.Finished).Set(f.Page)
 	if f.How == "text" {

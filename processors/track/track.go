@@ -58,6 +58,7 @@ func (t *Track) Apply(ctx context.Context, s *schemas.JobSnapshot, f schemas.Eve
 		return s, false, nil, err
 	}
 	if moved {
+		s.Retries = slices.DeleteFunc(s.Retries, c.over)
 		s.Version++
 		s.At = h.At
 		s.EventID = schemas.EventIDFor(s.JobID, s.Run, "track", 0, s.Kind(), s.Version)

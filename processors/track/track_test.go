@@ -194,6 +194,7 @@ func TestAnyOrderDuplicatesAndCrashesEndInTheSameState(t *testing.T) {
 		straight.apply(rt, composed(0))
 		straight.commit(rt)
 
+		facts = append(facts, retriesOf(rt, pages)...) // they are gone when the job has ended
 		shuffled := rapid.Permutation(facts).Draw(rt, "order")
 		for range rapid.IntRange(0, 20).Draw(rt, "duplicates") {
 			f := facts[rapid.IntRange(0, len(facts)-1).Draw(rt, "which")]
@@ -255,7 +256,9 @@ func anyFact(rt *rapid.T) schemas.Event {
 	run := rapid.IntRange(0, 2).Draw(rt, "run")
 	page := rapid.IntRange(1, 6).Draw(rt, "page")
 	at := rapid.IntRange(1, 1000).Draw(rt, "at")
-	switch rapid.IntRange(0, 9).Draw(rt, "fact") {
+	switch rapid.IntRange(0, 10).Draw(rt, "fact") {
+	case 10:
+		return waiting(run, rapid.SampledFrom([]string{"prepare", "layout", "ocr", "compose"}).Draw(rt, "of"), page, rapid.IntRange(1, 3).Draw(rt, "attempt"))
 	case 0, 1:
 		return opened(run, 6)
 	case 2, 3, 4:
@@ -306,6 +309,11 @@ func TestNoHistoryBreaksTheFold(t *testing.T) {
 				rt.Fatalf("%d failures are named, %d counted", len(s.Failures), s.PagesFailed)
 			}
 			version, run = s.Version, s.Run
+			for _, r := range s.Retries {
+				if schemas.Terminal(s.Status) || (r.Stage != "prepare" && (schemas.Bitmap(s.Finished).Has(r.Page) || schemas.Bitmap(s.Failed).Has(r.Page))) {
+					rt.Fatalf("work waits that is over: %+v in %+v", r, s)
+				}
+			}
 			for p := range schemas.Bitmap(s.Finished).All() {
 				if schemas.Bitmap(s.Failed).Has(p) {
 					rt.Fatalf("page %d is finished and failed", p)
@@ -426,4 +434,27 @@ func BenchmarkFoldOfA400PageDocument(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(facts)), "ns/fact")
+}
+
+// A refusal at the door is of a job that nobody has heard of: the record that led to it may name any job of its tenant.
+func TestARefusalAtTheDoorEndsNoOtherJob(t *testing.T) {
+	refusal := &schemas.DocumentRefused{Head: head(0, schemas.Door, 0, "DocumentRefused", 5), Submission: wire, Stage: schemas.Door, Code: "RECORD_UNDECODABLE", Message: "No."}
+	for _, c := range []struct {
+		name  string
+		facts []schemas.Event
+		want  schemas.Status
+	}{
+		{"nobody has heard of", nil, schemas.Failed},
+		{"being read", []schemas.Event{opened(0, 2), finished(0, 1)}, schemas.Processing},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMachine()
+			for _, f := range append(c.facts, refusal) {
+				m.apply(t, f)
+			}
+			if m.state.Status != c.want {
+				t.Errorf("the job is %s, want %s", m.state.Status, c.want)
+			}
+		})
+	}
 }

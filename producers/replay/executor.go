@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"docstream/internal/blob"
+	"docstream/internal/proof"
 	"docstream/internal/stream"
 	"docstream/internal/topology"
 	"docstream/schemas"
@@ -39,9 +40,6 @@ type Publisher interface {
 	PublishAll(ctx context.Context, events []schemas.Event, requestID string) error
 }
 
-// Verify reports whether a record of a documents lane proves its tenant.
-type Verify func(topic, signature string, value []byte) bool
-
 // Executor works off the replays. Every gateway runs one; the consumer group of the settings, which have one partition, lets one of them
 // hold the work at a time. That two of them never work at once is not relied upon: both would ask for the same runs, and the fold opens
 // each once.
@@ -53,7 +51,7 @@ type Executor struct {
 	Objects   Objects
 	Publisher Publisher
 	Source    Source
-	Verify    Verify
+	Proof     *proof.Verifier
 	Dir       string // for the plans; empty: a temporary one
 	Log       *slog.Logger
 

@@ -8,17 +8,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/proof"
 	"docstream/internal/stream"
 	"docstream/internal/topology"
-	"docstream/schemas"
 )
 
 // Record is a submission as it was written into a documents lane.
-type Record struct {
-	Topic     string // full name: part of what is signed
-	Signature string
-	Value     []byte
-}
+type Record = proof.Record
 
 // Source yields every submission of the documents lanes that may have been accepted between two times; a zero time has no bound. It may
 // yield others, and the same one twice. It stops at the first error of yield.
@@ -63,7 +59,7 @@ func Lanes(conn stream.Connection, plan topology.Config) Source {
 				if !open || r.Offset >= end || r.Attrs.IsControl() {
 					continue
 				}
-				if err := yield(Record{r.Topic, stream.Header(r, schemas.HeaderSignature), r.Value}); err != nil {
+				if err := yield(stream.Claim(r)); err != nil {
 					return err
 				}
 			}

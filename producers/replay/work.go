@@ -154,7 +154,11 @@ func (w *work) gather(ctx context.Context) (map[string]*schemas.StatusCount, err
 
 // submission reads a record of a lane; nil where it is none that can be believed (P8).
 func (w *work) submission(ctx context.Context, r Record) (*schemas.DocumentSubmitted, error) {
-	if !w.x.Verify(r.Topic, r.Signature, r.Value) {
+	who, err := w.x.Proof.Prove(ctx, r)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
 		return nil, nil
 	}
 	e, err := w.x.Codec.Decode(ctx, r.Value)
@@ -164,8 +168,8 @@ func (w *work) submission(ctx context.Context, r Record) (*schemas.DocumentSubmi
 	if err != nil {
 		return nil, err
 	}
-	d, ok := e.(*schemas.DocumentSubmitted)
-	if !ok || d.Run != 0 || d.FromPage > 1 || !schemas.ValidTenant(d.Tenant) || !schemas.ValidJobID(d.JobID) {
+	d, refused := who.Admit(e)
+	if refused != nil {
 		return nil, nil
 	}
 	return d, nil

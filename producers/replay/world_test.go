@@ -18,6 +18,7 @@ import (
 	"docstream/gateway/view"
 	"docstream/internal/blob"
 	"docstream/internal/fault"
+	"docstream/internal/proof"
 	"docstream/internal/stream"
 	"docstream/internal/testenv"
 	"docstream/internal/topology"
@@ -170,8 +171,8 @@ func (w *world) publisher() replay.Publisher {
 // executor starts one; it ends with the test.
 func (w *world) executor(p replay.Publisher) (stop func()) {
 	x := &replay.Executor{Conn: w.conn, Plan: w.plan, Codec: w.codec, Jobs: w.view, Objects: w.store, Publisher: p, Source: replay.Lanes(w.conn, w.plan),
-		Verify: func(topic, signature string, value []byte) bool { return house.Verify(signature, topic, value) },
-		Dir:    w.t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+		Proof: proof.New(proof.DefaultConfig(), house, w.plan, slog.New(slog.DiscardHandler)),
+		Dir:   w.t.TempDir(), Log: slog.New(slog.DiscardHandler)}
 	x.Register(prometheus.NewRegistry())
 	return w.background(x.Run)
 }

@@ -31,6 +31,17 @@ type Page struct {
 	Source     string  `json:"source"`             // text: a text layer; ocr: recognised
 	Confidence float64 `json:"confidence"`         // mean over words, 0 to 1; 1 for a text layer
 	Blocks     []Block `json:"blocks"`
+
+	Warnings []Warning `json:"warnings,omitempty"` // what a reader of the result must know
+}
+
+// ScriptUnknown warns that many lines were read with little certainty: their script is probably outside the recognisers' dictionary.
+const ScriptUnknown = "SCRIPT_OUTSIDE_DICTIONARY"
+
+// Warning says what may be wrong with a page that was read.
+type Warning struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
 }
 
 // Kinds of blocks.

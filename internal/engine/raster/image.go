@@ -155,11 +155,13 @@ func (m *Image) mergeEqual() {
 }
 
 // Turn returns the image turned clockwise by 0, 90, 180 or 270 degrees.
-func (m *Image) Turn(degrees int) *Image {
+func (m *Image) Turn(degrees int) *Image { return m.TurnInto(&Image{}, degrees) }
+
+// TurnInto does what [Image.Turn] does, in the memory of out; by 0 degrees it returns the image itself.
+func (m *Image) TurnInto(out *Image, degrees int) *Image {
 	if degrees == 0 {
 		return m
 	}
-	out := &Image{}
 	w, h := m.W, m.H
 	if degrees != 180 {
 		w, h = h, w
@@ -191,9 +193,9 @@ func (m *Image) Turn(degrees int) *Image {
 	return out
 }
 
-// Halve returns the image at half the size, each pixel the mean of four: a source to sample from where a reduction skips pixels.
-func (m *Image) Halve() *Image {
-	out := &Image{}
+// HalveInto returns the image at half the size in the memory of out, each pixel the mean of four: a source to sample from where a
+// reduction skips pixels.
+func (m *Image) HalveInto(out *Image) *Image {
 	out.shape(max(1, m.W/2), max(1, m.H/2), m.Grey())
 	for c := range m.Planes {
 		if c > 0 && m.Grey() {

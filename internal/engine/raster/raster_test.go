@@ -157,7 +157,7 @@ func TestFillWritesBlueGreenRedAndLeavesPadding(t *testing.T) {
 func TestHalveTakesMeans(t *testing.T) {
 	im := image.NewGray(image.Rect(0, 0, 3, 3))
 	copy(im.Pix, []uint8{0, 4, 9, 8, 12, 9, 1, 1, 1})
-	if m := raster.From(im).Halve(); m.W != 1 || m.H != 1 || m.Planes[0][0] != 6 {
+	if m := raster.From(im).HalveInto(&raster.Image{}); m.W != 1 || m.H != 1 || m.Planes[0][0] != 6 {
 		t.Errorf("%+v", m)
 	}
 }

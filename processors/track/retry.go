@@ -1,0 +1,87 @@
+package track
+
+import (
+	"context"
+	"slices"
+
+	"docstream/schemas"
+)
+
+// maxRetries bounds the waiting work a state names.
+const maxRetries = 100
+
+// retried notes work that failed and waits for its next attempt. Of one page the latest stage and attempt counts, and only until the page is
+// closed: so neither duplicates nor the order of pages change what is shown. It can be the first fact of a job.
+func (c *change) retried(ctx context.Context, f *schemas.RetryScheduled) (bool, error) {
+	r := schemas.Retry{Page: max(f.Page, f.FromPage), Stage: f.Stage, Code: f.Code, Attempt: f.Attempt, MaxRetries: f.MaxRetries, Due: f.Due}
+	if c.over(r) {
+		return false, nil
+	}
+	if c.s.Source.Key == "" && len(f.Submission) > 0 {
+		sub, err := c.track.submission(ctx, f.Submission)
+		if err != nil {
+			return false, err
+		}
+		describe(c.s, sub)
+	}
+	at, found := slices.BinarySearchFunc(c.s.Retries, r, compareRetries)
+	switch {
+	case !found:
+		c.s.Retries = slices.Insert(c.s.Retries, at, r)
+		if at >= maxRetries {
+			c.s.Retries = c.s.Retries[:maxRetries]
+			return false, nil
+		}
+		c.s.Retries = c.s.Retries[:min(len(c.s.Retries), maxRetries)]
+	case later(r, c.s.Retries[at]):
+		c.s.Retries[at] = r
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+// compareRetries sorts by page, what prepare was asked for before what is read of the page.
+func compareRetries(a, b schemas.Retry) int {
+	if a.Page != b.Page {
+		return a.Page - b.Page
+	}
+	return min(1, order[a.Stage]) - min(1, order[b.Stage])
+}
+
+// order is how far on its way work of a stage is.
+var order = map[string]int{StagePrepare: 0, "layout": 1, "ocr": 2, StageCompose: 3}
+
+func later(a, b schemas.Retry) bool {
+	if order[a.Stage] != order[b.Stage] {
+		return order[a.Stage] > order[b.Stage]
+	}
+	return a.Attempt > b.Attempt
+}
+
+// over reports whether nobody waits for the work any more: what it was to bring about has happened in some way.
+func (c *change) over(r schemas.Retry) bool {
+	s := c.s
+	switch {
+	case schemas.Terminal(s.Status):
+		return true
+	case r.Stage == StageCompose:
+		return s.Stage != StageCompose
+	case s.Stage == StageCompose:
+		return true
+	case r.Stage != StagePrepare:
+		return r.Page < 1 || c.closed(r.Page)
+	case r.Page <= 1:
+		return !s.OpenedAt.IsZero()
+	}
+	for page := r.Page; page < r.Page+schemas.ChunkPages; page++ { // all pages of a chunk are told of together
+		if c.closed(page) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *change) closed(page int) bool {
+	return schemas.Bitmap(c.s.Finished).Has(page) || schemas.Bitmap(c.s.Failed).Has(page)
+}
