@@ -45,7 +45,7 @@ func (a *assembly) blocks() []document.Block {
 	}
 	var kept []draft
 	for _, d := range drafts {
-		if d.kind == document.TableKind || d.kind == document.Figure && isGrid(d.lines) {
+		if (d.kind == document.TableKind || d.kind == document.Figure && isGrid(d.lines)) && !a.prose(d.lines) {
 			d.grid = a.table(d.lines)
 		}
 		if d.grid == nil && (d.kind == document.TableKind || d.kind == document.Figure && d.ink() > textShare) {

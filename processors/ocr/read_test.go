@@ -169,10 +169,13 @@ func TestColumnsAreReadOneAfterTheOther(t *testing.T) {
 
 func TestARegionOverTwoColumnsIsReadOneAfterTheOther(t *testing.T) {
 	im := drawn(t, 150, 9, 1240, 1754, prose, strings.ToUpper(prose))
-	whole := schemas.LaidRegion{Kind: "text", Score: .9, X0: 60, Y0: 60, X1: 1200, Y1: 1700}
-	got := strings.Join(wordsOf(read(t, reader(t), raster.From(im), 150, whole)), " ")
-	if last, first := strings.LastIndex(got, "insurance."), strings.Index(got, "HARBOUR"); last < 0 || first < last {
-		t.Errorf("the left column ends at %d, the right one begins at %d", last, first)
+	r := reader(t)
+	for _, kind := range []string{"text", "table"} {
+		whole := schemas.LaidRegion{Kind: kind, Score: .6, X0: 60, Y0: 60, X1: 1200, Y1: 1700}
+		got := strings.Join(wordsOf(read(t, r, raster.From(im), 150, whole)), " ")
+		if last, first := strings.LastIndex(got, "insurance."), strings.Index(got, "HARBOUR"); last < 0 || first < last {
+			t.Errorf("%s: the left column ends at %d, the right one begins at %d", kind, last, first)
+		}
 	}
 }
 
