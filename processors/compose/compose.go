@@ -20,7 +20,7 @@ import (
 )
 
 // Version changes whenever this stage may give other bytes for the same pages.
-const Version = "compose/2"
+const Version = "compose/3"
 
 const stageName = "compose"
 

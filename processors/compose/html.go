@@ -103,7 +103,11 @@ func (r *htmlRenderer) item(b document.Block, level int) {
 func (r *htmlRenderer) table(t *document.Table) {
 	rows := grid(t, false)
 	covered := spanned(t, rows)
-	r.printf("<table>\n")
+	goesOn := ""
+	if t.Continues {
+		goesOn = ` data-continues="true"`
+	}
+	r.printf("<table%s>\n", goesOn)
 	for y, row := range rows {
 		r.printf("<tr>")
 		for x, c := range row {

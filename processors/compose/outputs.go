@@ -117,7 +117,9 @@ func (s *Stage) render(ctx context.Context, e *schemas.DocumentFinished, sinks [
 		k.renderer.begin(head)
 	}
 	p := &pages{Stage: s, event: e}
+	var tables joiner
 	err := p.each(ctx, func(page *document.Page) error {
+		tables.page(page)
 		for _, k := range sinks {
 			k.renderer.page(page)
 		}
