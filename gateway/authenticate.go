@@ -49,6 +49,16 @@ func (g *Gateway) authenticate(c *gin.Context, scope string) error {
 	return nil
 }
 
+// opens reports whether the key of a request that is still being answered opens.
+func (g *Gateway) opens(c *gin.Context) bool {
+	id, secret, ok := bearer(c.GetHeader("Authorization"))
+	if !ok {
+		return false
+	}
+	k, ok := g.view.Key(id)
+	return ok && keys.Valid(g.key, k, secret, time.Now())
+}
+
 func bearer(header string) (id, secret string, ok bool) {
 	scheme, token, found := strings.Cut(header, " ")
 	if !found || !strings.EqualFold(scheme, "Bearer") {

@@ -51,6 +51,8 @@ type Gateway struct {
 	metrics  *metrics
 	handler  http.Handler
 	slots    chan struct{} // one for each upload in flight
+	ending   chan struct{} // closed when the gateway stops: who follows comes again elsewhere
+	follows  chan struct{} // one for each follower
 	flights  sync.Map      // names of the promises being made here
 
 	registered Registered // nil: no foreign bucket is
@@ -67,6 +69,7 @@ func New(cfg Config, v *view.View, p *producers.Producer, objects Objects, key s
 	g := &Gateway{
 		cfg: cfg, view: v, producer: p, objects: objects, key: key, build: build, log: log, metrics: newMetrics(reg),
 		slots: make(chan struct{}, cfg.Uploads), listening: make(chan struct{}),
+		ending: make(chan struct{}), follows: make(chan struct{}, cfg.Followers),
 	}
 	g.handler = withHead(g.engine(reg))
 	return g
@@ -104,6 +107,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return fmt.Errorf("gateway: %w", err)
 	case <-ctx.Done():
 	}
+	close(g.ending)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.DrainTimeout)
 	defer cancel()
 	if err := s.Shutdown(drain); err != nil {

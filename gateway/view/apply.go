@@ -111,6 +111,7 @@ func (r *reader) keep(tenant, job string, next row, s *schemas.JobSnapshot) erro
 		return err
 	}
 	v.pace.moved(old, next, s, v.ready.Load())
+	v.watch.changed(string(rowKey(tenant, job)))
 	return nil
 }
 
