@@ -50,6 +50,16 @@ func (g *Gateway) authenticate(c *gin.Context, scope string) error {
 	return g.limited(c)
 }
 
+// opens reports whether the key of a request that is still being answered opens.
+func (g *Gateway) opens(c *gin.Context) bool {
+	id, secret, ok := bearer(c.GetHeader("Authorization"))
+	if !ok {
+		return false
+	}
+	k, ok := g.view.Key(id)
+	return ok && keys.Valid(g.key, k, secret, time.Now())
+}
+
 // keysCurrent is how old the knowledge of the keys may be: a key that was revoked is refused everywhere within this time. A replica that
 // hears nothing from the brokers for so long asks them at every request, and where they do not answer lets nobody in.
 const keysCurrent = 4 * time.Second

@@ -25,6 +25,7 @@ type Config struct {
 	MinUploadRate  int64         `koanf:"min_upload_rate"`  // bytes a second, after the stall time; a slower body is given up
 	Stall          time.Duration `koanf:"stall"`            // a connection on which no byte moves for so long is given up
 
+	Followers      int           `koanf:"followers"`       // streams of events at once; above it 503
 	MaxWait        time.Duration `koanf:"max_wait"`        // for the view to be as new as a request; past it 503
 	PublishTimeout time.Duration `koanf:"publish_timeout"` // for the log to take a submission; past it 503
 	HeaderTimeout  time.Duration `koanf:"header_timeout"`  // to send the head of a request
@@ -46,7 +47,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:8080", MaxUploadBytes: 500 << 20, MaxInlineBytes: 4 << 20, Uploads: 64, UploadBytes: 8 << 30, UploadWait: time.Second, MinUploadRate: 4 << 10,
-		Stall:   30 * time.Second,
+		Stall: 30 * time.Second, Followers: 4096,
 		MaxWait: 5 * time.Second, PublishTimeout: 10 * time.Second, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		DrainTimeout: 30 * time.Second, GPUTypes: []string{"image/*"}, MaxBacklog: 12 * time.Hour,
 		Webhooks: outbound.DefaultConfig(), Plans: DefaultPlans(), DefaultPlan: "enterprise",
@@ -69,6 +70,8 @@ func (c Config) Validate() error {
 		return errors.New("gateway: max_upload_bytes is below 1")
 	case c.MaxInlineBytes < 1 || c.MaxInlineBytes > 64<<20:
 		return errors.New("gateway: max_inline_bytes is not between 1 and 64 MiB")
+	case c.Followers < 1:
+		return errors.New("gateway: followers is below 1")
 	case c.Uploads < 1:
 		return errors.New("gateway: uploads is below 1")
 	case c.UploadBytes < 1:

@@ -54,6 +54,8 @@ type Gateway struct {
 	handler  http.Handler
 	letters  DeadLetters
 	slots    chan struct{} // one for each upload in flight
+	ending   chan struct{} // closed when the gateway stops: who follows comes again elsewhere
+	follows  chan struct{} // one for each follower
 	flights  sync.Map      // names of the promises being made here
 	intake   intake
 	rates    rates
@@ -78,6 +80,7 @@ func New(cfg Config, v *view.View, p *producers.Producer, objects Objects, key s
 	g := &Gateway{
 		cfg: cfg, view: v, producer: p, objects: objects, key: key, build: build, log: log, metrics: newMetrics(reg), guard: guard,
 		slots: make(chan struct{}, cfg.Uploads), listening: make(chan struct{}),
+		ending: make(chan struct{}), follows: make(chan struct{}, cfg.Followers),
 	}
 	g.handler = withHead(g.engine(reg))
 	return g
@@ -115,6 +118,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return fmt.Errorf("gateway: %w", err)
 	case <-ctx.Done():
 	}
+	close(g.ending)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.DrainTimeout)
 	defer cancel()
 	if err := s.Shutdown(drain); err != nil {

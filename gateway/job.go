@@ -22,10 +22,13 @@ type jobBody struct {
 	Version  int64        `json:"version"`
 	Priority string       `json:"priority"`
 	Progress progressBody `json:"progress"`
+	Stages   []stageBody  `json:"stages"`
+	Timings  timingsBody  `json:"timings"`
 
 	CreatedAt  string `json:"created_at"`
 	StartedAt  string `json:"started_at,omitempty"`
 	FinishedAt string `json:"finished_at,omitempty"`
+	ExpectedAt string `json:"estimated_finish_at,omitempty"`
 
 	Source   sourceBody        `json:"source"`
 	Options  optionsBody       `json:"options"`
@@ -81,11 +84,16 @@ type failureBody struct {
 
 // job answers where a job stands.
 func (g *Gateway) job(c *gin.Context) error {
-	s, err := g.find(c)
+	s, err := g.awaited(c, func(s *schemas.JobSnapshot) bool {
+		if known := c.GetHeader("If-None-Match"); known != "" {
+			return !matches(known, jobTag(s))
+		}
+		return schemas.Terminal(s.Status)
+	})
 	if err != nil {
 		return err
 	}
-	tag := fmt.Sprintf(`W/"%d.%d"`, s.Run, s.Version)
+	tag := jobTag(s)
 	c.Header("ETag", tag)
 	if matches(c.GetHeader("If-None-Match"), tag) {
 		c.Status(http.StatusNotModified)
@@ -98,6 +106,9 @@ func (g *Gateway) job(c *gin.Context) error {
 	g.json(c, http.StatusOK, g.show(s))
 	return nil
 }
+
+// jobTag tells one state of a job from another.
+func jobTag(s *schemas.JobSnapshot) string { return fmt.Sprintf(`W/"%d.%d"`, s.Run, s.Version) }
 
 // find looks the job of the path up, as new as the request (P4), for the tenant of the key and nobody else (P8). Another tenant's job and
 // one that does not exist are the same answer.
@@ -124,7 +135,7 @@ func (g *Gateway) find(c *gin.Context) (*schemas.JobSnapshot, error) {
 func (g *Gateway) show(s *schemas.JobSnapshot) jobBody {
 	b := jobBody{
 		JobID: s.JobID, Status: s.Status, Stage: s.Stage, Run: s.Run, AfterRun: afterRun(s.Run), ReplayID: s.ReplayID, Version: s.Version,
-		Priority: s.Priority, Progress: progress(s), Runs: g.runs(s),
+		Priority: s.Priority, Progress: progress(s), Stages: stages(s), Timings: timings(s), ExpectedAt: moment(expected(s)), Runs: g.runs(s),
 		CreatedAt: timestamp(s.SubmittedAt), StartedAt: moment(s.OpenedAt), FinishedAt: moment(s.EndedAt),
 		Source: sourceBody{Filename: s.Source.Filename, MediaType: s.Source.MediaType, Size: s.Source.Size, SHA256: s.Source.SHA256, Pages: s.PagesTotal},
 		Options: optionsBody{OCR: s.Options.OCR, Pages: s.Options.Pages, OutputFormats: s.Options.OutputFormats,

@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -36,6 +39,9 @@ func (g *Gateway) jobs(c *gin.Context) error {
 	if q.Status != "" && !slices.Contains(schemas.Statuses, q.Status) {
 		return invalid("status", "There is no such status.").with("allowed", schemas.Statuses)
 	}
+	if err := narrow(c, &q); err != nil {
+		return err
+	}
 	if err := g.fresh(c.Request.Context()); err != nil {
 		return err
 	}
@@ -53,5 +59,71 @@ func (g *Gateway) jobs(c *gin.Context) error {
 		body.Jobs = append(body.Jobs, b)
 	}
 	g.json(c, http.StatusOK, body)
+	return nil
+}
+
+// narrow reads the other filters of a list.
+func narrow(c *gin.Context, q *view.Query) (err error) {
+	q.Media = c.Query("media_type")
+	for name, into := range map[string]*time.Time{"from": &q.From, "to": &q.To} {
+		if s := c.Query(name); s != "" {
+			if *into, err = time.Parse(time.RFC3339, s); err != nil {
+				return invalid(name, "A time reads like 2026-11-25T08:00:00Z.")
+			}
+		}
+	}
+	for _, tag := range c.QueryArray("tag") {
+		k, v, ok := strings.Cut(tag, ":")
+		if !ok || k == "" {
+			return invalid("tag", "A tag reads like name:value.")
+		}
+		if q.Tags == nil {
+			q.Tags = map[string]string{}
+		}
+		if has, twice := q.Tags[k]; twice && has != v {
+			return invalid("tag", "No job has two values of one tag.")
+		}
+		q.Tags[k] = v
+	}
+	return nil
+}
+
+// maxBulk bounds how many jobs one request looks up.
+const maxBulk = 1000
+
+// bulkBody is many jobs at once, in the order they were asked for; those that do not exist are named apart.
+type bulkBody struct {
+	Jobs    []jobBody `json:"jobs"`
+	Missing []string  `json:"missing"`
+}
+
+// bulk answers where many jobs stand, all as of one moment.
+func (g *Gateway) bulk(c *gin.Context) error {
+	var in struct {
+		JobIDs []string `json:"job_ids"`
+	}
+	d := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, 64<<10))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil || len(in.JobIDs) == 0 || len(in.JobIDs) > maxBulk {
+		return refuse(schemas.InvalidRequest, "Send {\"job_ids\": [...]} with 1 to 1000 ids.").because(err)
+	}
+	if err := g.fresh(c.Request.Context()); err != nil {
+		return err
+	}
+	out := bulkBody{Jobs: []jobBody{}, Missing: []string{}}
+	for _, id := range in.JobIDs {
+		s, ok := g.view.Job(tenant(c), id)
+		if !ok {
+			out.Missing = append(out.Missing, clip(id, 40))
+			continue
+		}
+		b := g.show(s)
+		b.Failures, b.Runs = nil, nil
+		out.Jobs = append(out.Jobs, b)
+	}
+	if len(out.Missing) > 0 && !g.view.Ready() {
+		return refuse(schemas.ServiceUnavailable, "")
+	}
+	g.json(c, http.StatusOK, out)
 	return nil
 }

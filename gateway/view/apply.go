@@ -120,6 +120,7 @@ func (r *reader) keep(tenant, job string, next row, s *schemas.JobSnapshot) erro
 	}
 	v.pace.moved(old, next, s, v.ready.Load())
 	v.live.moved(tenant, old, &next)
+	v.watch.changed(string(rowKey(tenant, job)))
 	return nil
 }
 

@@ -107,9 +107,18 @@ func (b *broker) committed(ctx context.Context, group, topic string) (map[place]
 // peek looks at the log from an offset on, read committed. data is the offset of the first record there that is no marker, -1 where it saw
 // none; next is how far it looked.
 func (b *broker) peek(ctx context.Context, p place, from int64, isolation int8) (data, next int64, kept int, err error) {
-	details, err := b.adm.ListTopics(ctx, p.topic)
+	part, err := b.fetch(ctx, p, from, isolation)
 	if err != nil {
 		return -1, from, 0, err
+	}
+	return look(p, from, isolation, part)
+}
+
+// fetch asks a partition's leader once for what lies from an offset on.
+func (b *broker) fetch(ctx context.Context, p place, from int64, isolation int8) (*kmsg.FetchResponseTopicPartition, error) {
+	details, err := b.adm.ListTopics(ctx, p.topic)
+	if err != nil {
+		return nil, err
 	}
 	leader := details[p.topic].Partitions[p.partition].Leader
 	part := kmsg.NewFetchRequestTopicPartition()
@@ -121,16 +130,16 @@ func (b *broker) peek(ctx context.Context, p place, from int64, isolation int8) 
 	req.Topics = []kmsg.FetchRequestTopic{topic}
 	resp, err := b.cl.Broker(int(leader)).RetriableRequest(ctx, req)
 	if err != nil {
-		return -1, from, 0, err
+		return nil, err
 	}
 	f := resp.(*kmsg.FetchResponse)
 	if err := kerr.ErrorForCode(f.ErrorCode); err != nil {
-		return -1, from, 0, err
+		return nil, err
 	}
 	if len(f.Topics) != 1 || len(f.Topics[0].Partitions) != 1 {
-		return -1, from, 0, fmt.Errorf("looking at %s/%d: an empty answer", p.topic, p.partition)
+		return nil, fmt.Errorf("looking at %s/%d: an empty answer", p.topic, p.partition)
 	}
-	return look(p, from, isolation, &f.Topics[0].Partitions[0])
+	return &f.Topics[0].Partitions[0], nil
 }
 
 // look reads the answer of peek. What lies before the log's start is gone: nothing is there any more.

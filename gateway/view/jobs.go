@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -16,9 +18,13 @@ var ErrCursor = errors.New("not a cursor")
 
 // Query selects jobs of one tenant.
 type Query struct {
-	Status string // only jobs of this status; empty: all
-	Cursor string // where the last page ended; empty: the newest
-	Limit  int    // at most so many, at least 1
+	Status string            // only jobs of this status; empty: all
+	Media  string            // only jobs of this media type, or image/* and the like
+	Tags   map[string]string // only jobs with these labels in their metadata
+	From   time.Time         // only jobs accepted at or after it
+	To     time.Time         // only jobs accepted before it
+	Cursor string            // where the last page ended; empty: the newest
+	Limit  int               // at most so many, at least 1
 }
 
 // maxScan bounds how many jobs one page looks at: where few match, a page may be short and still have a next.
@@ -73,7 +79,14 @@ func (v *View) Jobs(tenant string, q Query) (page []*schemas.JobSnapshot, next s
 	if err != nil {
 		return nil, "", err
 	}
-	it, err := v.store.db.NewIter(&pebble.IterOptions{LowerBound: listPrefix(tenant), UpperBound: listEnd(tenant)})
+	lower, upper := listPrefix(tenant), listEnd(tenant)
+	if !q.From.IsZero() {
+		lower = listKey(tenant, q.From, "")
+	}
+	if !q.To.IsZero() {
+		upper = listKey(tenant, q.To, "")
+	}
+	it, err := v.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return nil, "", err
 	}
@@ -90,11 +103,23 @@ func (v *View) Jobs(tenant string, q Query) (page []*schemas.JobSnapshot, next s
 		if q.Status != "" && string(it.Value()) != q.Status {
 			continue
 		}
-		if s, ok := v.read(rowKey(tenant, string(last[len(listPrefix(tenant))+8:]))); ok && (q.Status == "" || s.Status == q.Status) {
+		if s, ok := v.read(rowKey(tenant, string(last[len(listPrefix(tenant))+8:]))); ok && q.takes(s) {
 			page = append(page, s)
 		}
 	}
 	return page, next, it.Error()
+}
+
+// takes reports whether a job is one of those asked for; the time was looked at before.
+func (q Query) takes(s *schemas.JobSnapshot) bool {
+	for k, v := range q.Tags {
+		if has, ok := s.Metadata[k]; !ok || has != v {
+			return false
+		}
+	}
+	family, all := strings.CutSuffix(q.Media, "/*")
+	return (q.Status == "" || s.Status == q.Status) &&
+		(q.Media == "" || q.Media == s.Source.MediaType || all && strings.HasPrefix(s.Source.MediaType, family+"/"))
 }
 
 // cursorKey returns the key a page ends before. A cursor only ever names a place in the tenant's own list (P8).

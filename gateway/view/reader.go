@@ -18,6 +18,8 @@ type reader struct {
 	tail *kgo.Client // lanes, settings and audit, read uncommitted
 	jobs *kgo.Client // jobs and what else is written in transactions, read committed
 
+	events *kgo.Client // job-events from now on, read committed
+
 	mu sync.Mutex // one writer to a job's row at a time
 }
 
@@ -31,7 +33,7 @@ func (v *View) reader() (*reader, error) {
 }
 
 func (r *reader) close() {
-	for _, cl := range []*kgo.Client{r.tail, r.jobs, r.ask.cl} {
+	for _, cl := range []*kgo.Client{r.tail, r.jobs, r.events, r.ask.cl} {
 		if cl != nil {
 			cl.Close()
 		}

@@ -59,6 +59,9 @@ type View struct {
 	members atomic.Int64 // gateways that live
 	reach   *reach
 	fresh   *lookups
+	hub     *hub
+	asking  atomic.Pointer[broker] // of the run; nil before it
+	watch   watchers
 
 	opened sync.RWMutex // held for reading while the store is used, for writing while it opens and closes
 	store  *store
@@ -72,7 +75,7 @@ type View struct {
 func New(cfg Config, conn stream.Connection, plan topology.Config, codec *schemas.Codec, key schemas.SigningKey, log *slog.Logger, reg prometheus.Registerer) *View {
 	return &View{
 		cfg: cfg, conn: conn, plan: plan, codec: codec, proof: proof.New(proof.DefaultConfig(), key, plan, log), log: log, metrics: newMetrics(reg),
-		reach: newReach(), fresh: newLookups(), readied: make(chan struct{}), stopped: make(chan struct{}),
+		reach: newReach(), fresh: newLookups(), hub: newHub(), readied: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }
 
@@ -93,6 +96,7 @@ func (v *View) Run(ctx context.Context) error {
 		return err
 	}
 	defer r.close()
+	v.asking.Store(r.ask)
 	begun, err := r.begin(ctx)
 	if err != nil {
 		return quiet(err)
@@ -101,6 +105,7 @@ func (v *View) Run(ctx context.Context) error {
 	g.Go(func() error { return r.follow(ctx, r.tail) })
 	g.Go(func() error { return r.follow(ctx, r.jobs) })
 	g.Go(func() error { return r.keepUp(ctx) })
+	g.Go(func() error { return r.tell(ctx) })
 	g.Go(func() error { return v.fresh.run(ctx, r.ends) })
 	g.Go(func() error { return r.beCounted(ctx) })
 	g.Go(func() error { return r.settle(ctx, begun) })

@@ -28,7 +28,7 @@ var (
 	Jobs = Topic[*schemas.JobSnapshot]{Spec{Name: "jobs", Shape: State, Compact: true, Kinds: []string{"JobSnapshot"},
 		Key: "tenant/job id", Writers: []string{"track"}, Readers: []string{"gateway", "track", "operators"}}}
 	JobEvents = Topic[*schemas.JobChanged]{Spec{Name: "job-events", Shape: State, Kinds: []string{"JobChanged"},
-		Key: "job id", Writers: []string{"track"}, Readers: []string{"sinks", "customers"}}}
+		Key: "job id", Writers: []string{"track"}, Readers: []string{"gateway", "sinks", "customers"}}}
 	Usage = Topic[*schemas.UsageRecorded]{Spec{Name: "usage", Kinds: []string{"UsageRecorded"},
 		Key: "tenant", Writers: []string{"track"}, Readers: []string{"sinks", "tally"}}}
 	Settings = Topic[schemas.Event]{Spec{Name: "settings", Shape: Small, Compact: true, Kinds: []string{"APIKeyChanged", "ReplayChanged", "ProducerKeyChanged",
