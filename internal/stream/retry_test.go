@@ -42,6 +42,9 @@ func TestARetryWaitsBesideItsLane(t *testing.T) {
 	for _, r := range w.read("layouts.cpu.normal", 3) {
 		order = append(order, w.decode(r).(*schemas.PageLaidOut).Page)
 	}
+	if order[2] != 1 {
+		t.Errorf("the pages came out as %v, but a retry holds up no other page", order)
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	if d := attempts[1]; len(d) != 2 || d[1].Attempt != 1 || !d[1].Again {
@@ -126,7 +129,7 @@ func TestDocumentsThatFailByThemselvesStopNobody(t *testing.T) {
 		err error
 	}{
 		"one document with many bad pages": {func(int) int { return 1 }, errors.New("strange")},
-		"many refused documents":           {func(n int) int { return n }, refusal},
+		"many refused documents":           {func(n int) int { return n }, errRefusal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -146,4 +149,4 @@ func TestDocumentsThatFailByThemselvesStopNobody(t *testing.T) {
 	}
 }
 
-var refusal error = fmt.Errorf("wrapped: %w", damaged)
+var errRefusal error = fmt.Errorf("wrapped: %w", damaged)
