@@ -144,9 +144,10 @@ func with(list []string, s string) []string {
 // Replicas is the group whose members are the gateways that live. It reads nothing: the brokers count its members.
 func (c Config) Replicas() string { return c.Prefix + "gateway.replicas" }
 
-// Passing reports whether a group is one of those that come and go: of a connector, a customer, or a replay.
+// Passing reports whether a group is one whose lag says nothing: it comes and goes, as a connector's, a customer's or a replay's does, only
+// counts its members, or waits on purpose.
 func (c Config) Passing(group string) bool {
-	for _, begin := range []string{c.Group("replay", ""), c.Prefix + connector, c.Group("customers", ""), c.Replicas()} {
+	for _, begin := range []string{c.Group("replay", ""), c.Prefix + connector, c.Group("customers", ""), c.Group(Delays, ""), c.Replicas()} {
 		if strings.HasPrefix(group, begin) {
 			return true
 		}
