@@ -57,6 +57,11 @@ var Metrics = []Metric{
 	{"docstream_sink_write_seconds", "histogram", []string{"sink"}, "Time to write one batch into all its tables."},
 	{"docstream_log_lost_records_total", "counter", []string{"stage", "lane"}, "Offsets that retention removed before a sink that keeps the log had read them."},
 
+	{"docstream_view_replicas", "gauge", nil, "Gateways that live, this one included."},
+	{"docstream_webhook_attempts_total", "counter", []string{"outcome"}, "Attempts to send a webhook, by what came of them."},
+	{"docstream_webhook_attempt_seconds", "histogram", nil, "Time of an attempt to send a webhook."},
+	{"docstream_webhooks_waiting", "gauge", nil, "Webhooks this worker holds that are due or will be."},
+	{"docstream_webhook_receivers", "gauge", nil, "Receivers for which webhooks wait."},
 	{"docstream_archive_files_total", "counter", []string{"topic", "outcome"}, "Files of the archive by outcome: written, or found where another worker had written that part of the log."},
 	{"docstream_archive_bytes_total", "counter", []string{"topic"}, "Bytes written into the archive, compressed."},
 	{"docstream_archive_held_bytes", "gauge", nil, "Memory that holds records whose file is not stored yet."},
