@@ -146,7 +146,9 @@ func (s *session) poll(ctx context.Context, max int) ([]*kgo.Record, error) {
 		if errors.Is(e.Err, context.Canceled) {
 			continue
 		}
-		if f.NumRecords() == 0 {
+		// A member that lost its group could commit nothing: what came beside the loss is read again by whoever is assigned next.
+		var lost *kgo.ErrGroupSession
+		if f.NumRecords() == 0 || errors.As(e.Err, &lost) {
 			return nil, e.Err
 		}
 		s.log.Warn("a partition cannot be read now", "partition", e.Partition, "error", e.Err)
