@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 	"internal/seal":      {"schemas"},
 	"internal/blob":      {"schemas", "internal/fault"},
 	"internal/engine":    {"schemas", "internal/fault"},
-	"internal/proof":     {"schemas", "internal/fault", "internal/topology"},
+	"internal/proof":     {"schemas", "internal/fault", "internal/topology", "internal/seal"},
 	"internal/stream":    {"schemas", "internal/fault", "internal/topology", "internal/telemetry", "internal/proof"},
 	"internal/testenv":   {"internal/blob", "internal/stream", "internal/topology", "schemas"},
 	"producers":          {"schemas", "internal/fault", "internal/stream"},

@@ -1,17 +1,14 @@
 package proof
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base32"
 	"errors"
 	"slices"
 	"strings"
 	"time"
 
+	"docstream/internal/seal"
 	"docstream/schemas"
 )
 
@@ -49,15 +46,9 @@ func NewKey(house schemas.SigningKey, tenant, name string) (token string, event 
 		Head:  schemas.Head{EventID: schemas.EventIDFor(id, 0, "keys", 0, "ProducerKeyChanged", 0), Tenant: tenant, At: now},
 		KeyID: id, Name: name, CreatedAt: now,
 	}
-	aead, err := sealing(house)
-	if err != nil {
+	if event.Sealed, err = seal.Seal(house, owner(event), []byte(secret)); err != nil {
 		return "", nil, err
 	}
-	nonce := make([]byte, aead.NonceSize())
-	if _, err := rand.Read(nonce); err != nil {
-		panic(err) // the system has no randomness: nothing can be safe from here on
-	}
-	event.Sealed = aead.Seal(nonce, nonce, []byte(secret), bound(event))
 	return prefix + id + "_" + secret, event, nil
 }
 
@@ -91,39 +82,18 @@ func Split(token string) (schemas.SigningKey, bool) {
 
 // open returns the secret of a key.
 func open(house schemas.SigningKey, k *schemas.ProducerKeyChanged) ([]byte, error) {
-	aead, err := sealing(house)
-	if err != nil {
-		return nil, err
-	}
-	n := aead.NonceSize()
-	if len(k.Sealed) < n || !keyForm(k.KeyID) || !schemas.ValidTenant(k.Tenant) {
+	if !keyForm(k.KeyID) || !schemas.ValidTenant(k.Tenant) {
 		return nil, errors.New("it is no sealed key")
 	}
-	secret, err := aead.Open(nil, k.Sealed[:n], k.Sealed[n:], bound(k))
-	if err != nil || len(secret) == 0 {
-		return nil, errors.New("it was not sealed with this house key")
+	secret, err := seal.Open(house, owner(k), k.Sealed)
+	if err == nil && len(secret) == 0 {
+		return nil, errors.New("it is no sealed key")
 	}
-	return secret, nil
+	return secret, err
 }
 
-// sealing is the cipher under a key of its own, derived from the house key.
-func sealing(house schemas.SigningKey) (cipher.AEAD, error) {
-	if len(house.Secret) == 0 {
-		return nil, errors.New("the house key is missing")
-	}
-	derived, err := hkdf.Key(sha256.New, house.Secret, nil, "docstream producer keys", 32)
-	if err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(derived)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
-}
-
-// bound is what a sealed secret belongs to: moved under another tenant or id it does not open (P8).
-func bound(k *schemas.ProducerKeyChanged) []byte { return []byte(k.Tenant + "/" + k.KeyID) }
+// owner is what a sealed secret belongs to: moved under another tenant or id it does not open (P8).
+func owner(k *schemas.ProducerKeyChanged) string { return "producer/" + k.Tenant + "/" + k.KeyID }
 
 func random(n int) string {
 	b := make([]byte, n)
