@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -67,33 +66,23 @@ func timed(at time.Time, id string) string {
 
 // own reads what a tenant owns of one kind, in order or newest first; keep may drop some. At most limit where it is above 0.
 func own[E schemas.Event](v *View, what byte, tenant string, newest bool, limit int, keep func(E) bool) (out []E, err error) {
-	v.opened.RLock()
-	defer v.opened.RUnlock()
-	if v.store == nil || !schemas.ValidTenant(tenant) {
+	if !schemas.ValidTenant(tenant) {
 		return nil, errors.New("view: it is not running")
 	}
-	low := ownKey(what, tenant, "")
-	high := slices.Clone(low)
-	high[len(high)-1]++
-	it, err := v.store.db.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: high})
-	if err != nil {
-		return nil, err
-	}
-	defer it.Close()
-	first, next := it.First, it.Next
-	if newest {
-		first, next = it.Last, it.Prev
-	}
-	for ok := first(); ok && (limit == 0 || len(out) < limit); ok = next() {
-		e, err := v.codec.Decode(context.Background(), bytes.Clone(it.Value())) // the schema is known since the record was taken
+	err = v.each(ownKey(what, tenant, ""), newest, func(_, value []byte) (bool, error) {
+		e, err := v.codec.Decode(context.Background(), bytes.Clone(value)) // the schema is known since the record was taken
 		if err != nil {
-			return nil, err
+			return false, err
 		}
 		if typed, ok := e.(E); ok && (keep == nil || keep(typed)) {
 			out = append(out, typed)
 		}
+		return limit == 0 || len(out) < limit, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return out, it.Error()
+	return out, nil
 }
 
 // Keys returns a tenant's API keys, revoked and expired ones too.

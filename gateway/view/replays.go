@@ -79,28 +79,40 @@ func (v *View) LiveReplays() ([]*schemas.ReplayChanged, error) {
 
 // scan reads the replays that an index names, at most limit of them where it is above 0.
 func (v *View) scan(prefix []byte, newest bool, limit int, at func(key []byte) []byte) (out []*schemas.ReplayChanged, err error) {
+	err = v.each(prefix, newest, func(key, _ []byte) (bool, error) {
+		if e, ok := v.replay(at(key)); ok {
+			out = append(out, e)
+		}
+		return limit == 0 || len(out) < limit, nil
+	})
+	return out, err
+}
+
+// each shows what lies below a prefix, in the order of the keys or backwards, until do says false or fails. What it is shown is its own only
+// for the call.
+func (v *View) each(prefix []byte, newest bool, do func(key, value []byte) (bool, error)) error {
 	v.opened.RLock()
 	defer v.opened.RUnlock()
 	if v.store == nil {
-		return nil, errors.New("view: it is not running")
+		return errors.New("view: it is not running")
 	}
 	end := slices.Clone(prefix)
 	end[len(end)-1]++
 	it, err := v.store.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: end})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer it.Close()
 	first, next := it.First, it.Next
 	if newest {
 		first, next = it.Last, it.Prev
 	}
-	for ok := first(); ok && (limit == 0 || len(out) < limit); ok = next() {
-		if e, ok := v.replay(at(it.Key())); ok {
-			out = append(out, e)
+	for ok := first(); ok; ok = next() {
+		if on, err := do(it.Key(), it.Value()); !on || err != nil {
+			return err
 		}
 	}
-	return out, it.Error()
+	return it.Error()
 }
 
 func (v *View) replay(key []byte) (*schemas.ReplayChanged, bool) {
