@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"docstream/internal/fault"
-	"docstream/internal/stream"
 	"docstream/internal/topology"
 	"docstream/producers"
 	"docstream/producers/deadletters"
@@ -142,20 +142,9 @@ func (p *program) withLetters(ctx context.Context, do func(deadletters.Box, *pro
 	if err != nil {
 		return err
 	}
-	client, err := cfg.Kafka.Client()
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	codec, err := cfg.Kafka.Codec()
-	if err != nil {
-		return err
-	}
-	if err := stream.Register(ctx, codec, cfg.Topics); err != nil {
-		return exit{exitUnreachable, err.Error()}
-	}
-	b := deadletters.Box{Conn: cfg.Kafka, Plan: cfg.Topics, Codec: codec, Client: client}
-	return remote(do(b, producers.New(client, stream.NewWriter(cfg.Topics, codec, "command-line", schemas.SigningKey{}))))
+	return remote(writing(ctx, cfg, func(client *kgo.Client, codec *schemas.Codec, out *producers.Producer) error {
+		return do(deadletters.Box{Conn: cfg.Kafka, Plan: cfg.Topics, Codec: codec, Client: client}, out)
+	}))
 }
 
 // redriveLetters asks for another run of each job once and closes its letters.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"docstream/gateway/keys"
 	"docstream/internal/proof"
@@ -228,6 +229,13 @@ func (p *program) changeKey(ctx context.Context, id string, change func(Config, 
 
 // publish makes events of the command line durable.
 func publish(ctx context.Context, cfg Config, events ...schemas.Event) error {
+	return writing(ctx, cfg, func(_ *kgo.Client, _ *schemas.Codec, out *producers.Producer) error {
+		return out.PublishAll(ctx, events, schemas.NewRequestID(time.Now()))
+	})
+}
+
+// writing lends a command what it writes into the log with, once the registry knows the schemas.
+func writing(ctx context.Context, cfg Config, do func(*kgo.Client, *schemas.Codec, *producers.Producer) error) error {
 	client, err := cfg.Kafka.Client()
 	if err != nil {
 		return err
@@ -240,8 +248,7 @@ func publish(ctx context.Context, cfg Config, events ...schemas.Event) error {
 	if err := stream.Register(ctx, codec, cfg.Topics); err != nil {
 		return exit{exitUnreachable, err.Error()}
 	}
-	writer := stream.NewWriter(cfg.Topics, codec, "command-line", schemas.SigningKey{})
-	return producers.New(client, writer).PublishAll(ctx, events, schemas.NewRequestID(time.Now()))
+	return do(client, codec, producers.New(client, stream.NewWriter(cfg.Topics, codec, "command-line", schemas.SigningKey{})))
 }
 
 // readKeys reads the settings to the end they have now; the newest event of a key counts.
