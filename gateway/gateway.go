@@ -53,6 +53,7 @@ type Gateway struct {
 	metrics  *metrics
 	handler  http.Handler
 	letters  DeadLetters
+	pages    Pages
 	slots    chan struct{} // one for each upload in flight
 	ending   chan struct{} // closed when the gateway stops: who follows comes again elsewhere
 	follows  chan struct{} // one for each follower

@@ -27,15 +27,9 @@ func negotiate(accept string, composed []string) []string {
 		if i == maxAccept {
 			break
 		}
-		kind, params, err := mime.ParseMediaType(entry)
-		if err != nil {
+		kind, q := preference(entry)
+		if q < 0 {
 			continue
-		}
-		q := 1.0
-		if v, ok := params["q"]; ok {
-			if q, err = strconv.ParseFloat(v, 64); err != nil || q < 0 || q > 1 {
-				continue
-			}
 		}
 		for _, f := range Formats {
 			if n := exactness(kind, mediaTypes[f]); n > exact[f] {
@@ -59,6 +53,22 @@ func negotiate(accept string, composed []string) []string {
 		return 0
 	})
 	return out
+}
+
+// preference reads one entry of an Accept header: the type and how much it is wished for; below 0 where it cannot be read.
+func preference(entry string) (kind string, q float64) {
+	kind, params, err := mime.ParseMediaType(strings.TrimSpace(entry))
+	if err != nil {
+		return "", -1
+	}
+	v, ok := params["q"]
+	if !ok {
+		return kind, 1
+	}
+	if q, err = strconv.ParseFloat(v, 64); err != nil || q < 0 || q > 1 {
+		return "", -1
+	}
+	return kind, q
 }
 
 // exactness is 3 for the type itself, 2 for its family, 1 for anything, 0 where the entry does not take the type.

@@ -31,7 +31,7 @@ var description = sync.OnceValues(func() (*openapi3.T, routers.Router) {
 	if err != nil {
 		panic(err)
 	}
-	for _, t := range []string{"text/markdown", "text/html", "text/csv", "application/openmetrics-text"} {
+	for _, t := range []string{"text/markdown", "text/html", "text/csv", "application/openmetrics-text", "application/zip"} {
 		openapi3filter.RegisterBodyDecoder(t, func(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
 			b, err := io.ReadAll(body)
 			return string(b), err

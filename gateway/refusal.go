@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -138,12 +137,9 @@ type problemBody struct {
 // wantsProblem reports whether a client named the media type of problems, and did not refuse it.
 func wantsProblem(accept string) bool {
 	for part := range strings.SplitSeq(accept, ",") {
-		kind, params, err := mime.ParseMediaType(strings.TrimSpace(part))
-		if err != nil || kind != problemJSON {
-			continue
+		if kind, q := preference(part); kind == problemJSON && q > 0 {
+			return true
 		}
-		q, err := strconv.ParseFloat(params["q"], 64)
-		return params["q"] == "" || err == nil && q > 0
 	}
 	return false
 }

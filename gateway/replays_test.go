@@ -186,7 +186,7 @@ func TestEarlierRunsAreShownAndServed(t *testing.T) {
 		t.Errorf("the first run's result: %d %s", a.StatusCode, a.body)
 	}
 	for query, code := range map[string]schemas.Code{
-		"?run=0&format=text": schemas.ResultNotAvailable, // not kept
+		"?run=0&format=text": schemas.ResultExpired,
 		"?run=0&format=json": schemas.FormatNotComposed,
 		"?run=1":             schemas.ResultNotAvailable, // cancelled: never served
 		"?run=2":             schemas.ResultNotAvailable,

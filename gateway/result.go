@@ -1,15 +1,16 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
-	"net/http"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -17,122 +18,185 @@ import (
 	"docstream/schemas"
 )
 
-// result streams an output of a job that has one: of its newest run, unless the query names an earlier one.
+// result answers with outputs of a job that has some: of its newest run, unless the query names an earlier one. One output is sent as it
+// lies in the store, several come as a zip; of the tables, which are read out of the JSON, one or all.
 func (g *Gateway) result(c *gin.Context) error {
-	format := c.Query("format")
-	if format != "" && !slices.Contains(Formats, format) {
-		return invalid("format", "There is no such format.").with("allowed", Formats)
+	a, err := readAsk(c)
+	if err != nil {
+		return err
 	}
 	s, err := g.find(c)
 	if err != nil {
 		return err
 	}
-	if out, is, err := g.past(c, s, format); is || err != nil {
-		if err != nil {
-			return err
+	set, err := g.outputs(c, s)
+	if err != nil {
+		return err
+	}
+	switch {
+	case a.table != 0:
+		return g.tables(c, s, set, a.table)
+	case a.zip:
+		return g.archive(c, s, set, a.formats)
+	}
+	out, err := set.pick(a, c.GetHeader("Accept"))
+	if err != nil {
+		return err
+	}
+	return g.output(c, s, out)
+}
+
+// ask is what of a result a client wants.
+type ask struct {
+	formats []string // none: whatever Accept takes
+	zip     bool
+	table   int // n: the nth; allTables: each; 0: whole outputs
+}
+
+const allTables = -1
+
+// spoken are other names of formats, as clients know them from file names.
+var spoken = map[string]string{"md": "markdown", "txt": "text"}
+
+// readAsk reads format, table and, of Accept, whether a zip is wanted.
+func readAsk(c *gin.Context) (a ask, err error) {
+	for name := range strings.SplitSeq(c.Query("format"), ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
 		}
-		return g.stream(c, s, out)
+		if name == "zip" {
+			a.zip = true
+			continue
+		}
+		if long, ok := spoken[name]; ok {
+			name = long
+		}
+		if !slices.Contains(Formats, name) {
+			return a, invalid("format", "There is no such format.").with("allowed", append(slices.Clone(Formats), "zip"))
+		}
+		if !slices.Contains(a.formats, name) {
+			a.formats = append(a.formats, name)
+		}
+	}
+	a.zip = a.zip || len(a.formats) > 1 || wantsZip(c.GetHeader("Accept"))
+	switch t := c.Query("table"); {
+	case t == "":
+		return a, nil
+	case len(a.formats) > 1 || len(a.formats) == 1 && a.formats[0] != "csv":
+		return a, invalid("table", "Tables come as csv alone.")
+	case t == "all":
+		a.table = allTables
+	default:
+		if a.table, err = strconv.Atoi(t); err != nil || a.table < 1 {
+			return a, invalid("table", "A table is a number from 1, or all.")
+		}
+	}
+	return a, nil
+}
+
+// resultSet is what a run has to give.
+type resultSet struct {
+	outputs []schemas.Output
+	formats []string
+	expired []string // formats that were composed and are no longer kept
+}
+
+// outputs finds what the run that is asked for has to give, or says why nothing.
+func (g *Gateway) outputs(c *gin.Context, s *schemas.JobSnapshot) (resultSet, error) {
+	if set, is, err := g.past(c, s); is || err != nil {
+		return set, err
 	}
 	if !schemas.Terminal(s.Status) {
-		r := refuse(schemas.ResultNotReady, "").with("status", s.Status)
-		r.after = min(max(g.view.Estimate(s.Class, s.Source.Size)/4, 1), maxRetryAfter)
-		return r
+		return resultSet{}, g.notReady(s)
 	}
 	if !hasResult(s) {
-		return refuse(schemas.ResultNotAvailable, "").with("status", s.Status).with("code", s.Code).with("message", s.Message)
+		return resultSet{}, refuse(schemas.ResultNotAvailable, "").with("status", s.Status).with("code", s.Code).with("message", s.Message)
 	}
-	out, err := pick(s, format, c.GetHeader("Accept"))
-	if err != nil {
-		return err
+	set := resultSet{outputs: s.Outputs}
+	for _, o := range s.Outputs {
+		set.formats = append(set.formats, o.Format)
 	}
-	return g.stream(c, s, out)
+	return set, nil
 }
 
-// pick chooses the output: format wins over Accept.
-func pick(s *schemas.JobSnapshot, format, accept string) (schemas.Output, error) {
-	var composed []string
-	for _, o := range s.Outputs {
-		composed = append(composed, o.Format)
+// notReady refuses what is still being worked on: 202, and when to ask again.
+func (g *Gateway) notReady(s *schemas.JobSnapshot) *refusal {
+	r := refuse(schemas.ResultNotReady, "").with("status", s.Status)
+	r.after = min(max(g.view.Estimate(s.Class, s.Source.Size)/4, time.Second), maxRetryAfter)
+	return r
+}
+
+// of returns the output of a format; false where it was not composed.
+func (r resultSet) of(format string) (schemas.Output, bool) {
+	i := slices.Index(r.formats, format)
+	if i < 0 {
+		return schemas.Output{}, false
 	}
-	want := []string{format}
-	if format == "" {
-		want = negotiate(accept, composed)
+	return r.outputs[i], true
+}
+
+// pick chooses one output: format wins over Accept.
+func (r resultSet) pick(a ask, accept string) (schemas.Output, error) {
+	want := a.formats
+	if len(want) == 0 {
+		want = negotiate(accept, r.formats)
 	}
 	for _, f := range want {
-		if i := slices.Index(composed, f); i >= 0 {
-			return s.Outputs[i], nil
+		if o, ok := r.of(f); ok {
+			return o, nil
 		}
 	}
-	return schemas.Output{}, refuse(schemas.FormatNotComposed, "").with("composed", composed)
+	return schemas.Output{}, r.lacks(want...)
 }
 
-// stream sends an object as it comes from the store. The digest is the entity tag: the same result has the same one for ever (P5).
-func (g *Gateway) stream(c *gin.Context, s *schemas.JobSnapshot, out schemas.Output) error {
-	tag := `"` + out.SHA256 + `"`
-	c.Header("ETag", tag)
-	c.Header("Cache-Control", "private, no-cache")
-	c.Header("Vary", "Accept, Authorization")
-	if matches(c.GetHeader("If-None-Match"), tag) {
-		c.Status(http.StatusNotModified)
-		c.Writer.WriteHeaderNow()
-		return nil
+// lacks says why none of the formats is to be had.
+func (r resultSet) lacks(formats ...string) *refusal {
+	if slices.ContainsFunc(formats, func(f string) bool { return slices.Contains(r.expired, f) }) {
+		return refuse(schemas.ResultExpired, "")
 	}
-	body, o, err := g.objects.Get(c.Request.Context(), out.Key, 0, 0)
+	return refuse(schemas.FormatNotComposed, "").with("composed", r.formats)
+}
+
+// output sends one object of the store as it is. Its digest is the entity tag: the same result has the same one for ever (P5).
+func (g *Gateway) output(c *gin.Context, s *schemas.JobSnapshot, out schemas.Output) error {
+	return g.send(c, payload{
+		tag: out.SHA256, media: contentType(out), size: out.Size, name: filename(s, extensions[out.Format]),
+		open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+			return g.open(ctx, out, offset, length)
+		},
+	})
+}
+
+// open reads an output from the store; what has expired is gone, and one of another size than it was composed with is not served.
+func (g *Gateway) open(ctx context.Context, out schemas.Output, offset, length int64) (io.ReadCloser, error) {
+	body, o, err := g.objects.Get(ctx, out.Key, offset, length)
 	if errors.Is(err, blob.ErrNotFound) {
-		return refuse(schemas.ResultNotAvailable, "The result is no longer kept.").with("status", s.Status).because(err)
+		return nil, refuse(schemas.ResultExpired, "").because(err)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer body.Close()
 	if o.Size != out.Size {
-		return refuse(schemas.Internal, "").because(fmt.Errorf("%s has %d bytes, not the %d it was composed with", out.Key, o.Size, out.Size))
+		_ = body.Close()
+		return nil, refuse(schemas.Internal, "").because(fmt.Errorf("%s has %d bytes, not the %d it was composed with", out.Key, o.Size, out.Size))
 	}
-	c.Header("Content-Type", contentType(out))
-	c.Header("Content-Length", strconv.FormatInt(out.Size, 10))
-	if c.Query("download") == "1" {
-		c.Header("Content-Disposition", attachment(s, out))
-	}
-	c.Status(http.StatusOK)
-	c.Writer.WriteHeaderNow()
-	if err := g.copy(c, io.LimitReader(body, out.Size)); err != nil && !errors.Is(err, http.ErrBodyNotAllowed) {
-		return err // an answer has begun: the connection is cut
-	}
-	return nil
-}
-
-// copy sends a body through one pooled buffer; each piece gets the stall time to be taken.
-func (g *Gateway) copy(c *gin.Context, from io.Reader) error {
-	buf := small.Get().(*[]byte)
-	defer small.Put(buf)
-	for {
-		n, err := from.Read(*buf)
-		if n > 0 {
-			g.mayWrite(c)
-			if _, err := c.Writer.Write((*buf)[:n]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+	return body, nil
 }
 
 // extensions are what a downloaded result is called by.
 var extensions = map[string]string{"markdown": ".md", "json": ".json", "html": ".html", "csv": ".csv", "text": ".txt"}
 
-// attachment writes a Content-Disposition a browser can believe (RFC 6266): the client's own name, made safe, with the ending of the
-// format.
-func attachment(s *schemas.JobSnapshot, out schemas.Output) string {
+// filename is what a download is called: the client's own name with another ending.
+func filename(s *schemas.JobSnapshot, ending string) string {
 	name := strings.TrimSuffix(s.Source.Filename, path.Ext(s.Source.Filename))
 	if name == "" {
 		name = s.JobID
 	}
-	name += extensions[out.Format]
+	return name + ending
+}
+
+// attachment writes a Content-Disposition a browser can believe (RFC 6266).
+func attachment(name string) string {
 	ascii := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || strings.ContainsRune(`"\/;%`, r) {
 			return '_'

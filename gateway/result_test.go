@@ -129,7 +129,7 @@ func TestAResultThatIsGoneOrChanged(t *testing.T) {
 	w.publish(s, w.finished("acme", changed, "text", "words"))
 	_ = w.store.Delete(t.Context(), s.Outputs[0].Key)
 	_ = w.store.Put(t.Context(), schemas.ResultKey("acme", changed, 0, "document.text"), []byte("other words"), blob.Options{})
-	if a := r.get(token, "/api/v1/jobs/"+gone+"/result"); a.code(t) != schemas.ResultNotAvailable {
+	if a := r.get(token, "/api/v1/jobs/"+gone+"/result"); a.code(t) != schemas.ResultExpired {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 	if a := r.get(token, "/api/v1/jobs/"+changed+"/result"); a.code(t) != schemas.Internal || strings.Contains(string(a.body), "bytes") {

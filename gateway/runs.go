@@ -55,43 +55,44 @@ func afterRun(run int) *int {
 // served reports whether a run that ended so has a result to serve: that of a cancelled one never is.
 func served(status string) bool { return status == schemas.Completed || status == schemas.Partial }
 
-// past returns an output of an earlier run; false where the query names none, or the newest. The outputs lie where the run's identity says,
-// so the job need not remember them.
-func (g *Gateway) past(c *gin.Context, s *schemas.JobSnapshot, format string) (out schemas.Output, is bool, err error) {
+// past returns what an earlier run has to give; false where the query names none, or the newest. The outputs lie where the run's identity
+// says, so the job need not remember them.
+func (g *Gateway) past(c *gin.Context, s *schemas.JobSnapshot) (set resultSet, is bool, err error) {
 	text := c.Query("run")
 	if text == "" {
-		return out, false, nil
+		return set, false, nil
 	}
 	run, err := strconv.Atoi(text)
 	if err != nil || run < 0 {
-		return out, false, invalid("run", "A run is a number from 0.")
+		return set, false, invalid("run", "A run is a number from 0.")
 	}
 	if run == s.Run {
-		return out, false, nil
+		return set, false, nil
 	}
 	i := slices.IndexFunc(s.Runs, func(r schemas.PastRun) bool { return r.Run == run })
 	if i < 0 {
-		return out, false, refuse(schemas.ResultNotAvailable, "The job has no such run, or it is too old to be remembered.").with("run", run)
+		return set, false, refuse(schemas.ResultNotAvailable, "The job has no such run, or it is too old to be remembered.").with("run", run)
 	}
 	if r := s.Runs[i]; !served(r.Status) {
-		return out, false, refuse(schemas.ResultNotAvailable, "").with("run", run).with("status", r.Status).with("code", r.Code)
+		return set, false, refuse(schemas.ResultNotAvailable, "").with("run", run).with("status", r.Status).with("code", r.Code)
 	}
-	composed := s.Options.OutputFormats
-	if len(composed) == 0 {
-		composed = Formats
+	for _, f := range Formats {
+		out := schemas.Output{Format: f, Key: schemas.ResultKey(s.Tenant, s.JobID, run, "document"+extensions[f])}
+		o, err := g.objects.Head(c.Request.Context(), out.Key)
+		if errors.Is(err, blob.ErrNotFound) {
+			if n := s.Options.OutputFormats; len(n) == 0 || slices.Contains(n, f) {
+				set.expired = append(set.expired, f)
+			}
+			continue
+		}
+		if err != nil {
+			return set, false, err
+		}
+		out.Size, out.SHA256 = o.Size, strings.Trim(o.ETag, `"`)
+		set.outputs, set.formats = append(set.outputs, out), append(set.formats, f)
 	}
-	want := []string{format}
-	if format == "" {
-		want = negotiate(c.GetHeader("Accept"), composed)
+	if len(set.outputs) == 0 {
+		return set, false, refuse(schemas.ResultExpired, "").with("run", run)
 	}
-	if len(want) == 0 || !slices.Contains(composed, want[0]) {
-		return out, false, refuse(schemas.FormatNotComposed, "").with("composed", composed)
-	}
-	out = schemas.Output{Format: want[0], Key: schemas.ResultKey(s.Tenant, s.JobID, run, "document"+extensions[want[0]])}
-	o, err := g.objects.Head(c.Request.Context(), out.Key)
-	if errors.Is(err, blob.ErrNotFound) {
-		return out, false, refuse(schemas.ResultNotAvailable, "The result is no longer kept.").with("run", run).because(err)
-	}
-	out.Size, out.SHA256 = o.Size, strings.Trim(o.ETag, `"`)
-	return out, true, err
+	return set, true, nil
 }

@@ -63,7 +63,10 @@ const (
 	MethodNotAllowed     Code = "METHOD_NOT_ALLOWED"
 	ResultNotReady       Code = "RESULT_NOT_READY"
 	ResultNotAvailable   Code = "RESULT_NOT_AVAILABLE"
+	ResultExpired        Code = "RESULT_EXPIRED"
 	FormatNotComposed    Code = "FORMAT_NOT_COMPOSED"
+	TableNotFound        Code = "TABLE_NOT_FOUND"
+	RangeNotSatisfiable  Code = "RANGE_NOT_SATISFIABLE"
 	InvalidSelection     Code = "INVALID_SELECTION"
 	ReplayNotFound       Code = "REPLAY_NOT_FOUND"
 	DeadLetterNotFound   Code = "DEAD_LETTER_NOT_FOUND"
@@ -134,6 +137,9 @@ var Codes = map[Code]Info{
 	MethodNotAllowed:     {http.StatusMethodNotAllowed, false, "The address does not take this method."},
 	ResultNotReady:       {http.StatusAccepted, true, "The job is still being worked on."},
 	ResultNotAvailable:   {http.StatusConflict, false, "The job ended without a result."},
+	ResultExpired:        {http.StatusGone, false, "The result is no longer kept."},
+	TableNotFound:        {http.StatusNotFound, false, "The result has no such table."},
+	RangeNotSatisfiable:  {http.StatusRequestedRangeNotSatisfiable, false, "The range lies behind the end."},
 	FormatNotComposed:    {http.StatusNotAcceptable, false, "The job was not asked to compose this format."},
 	InvalidSelection:     {http.StatusBadRequest, false, "The selection of a replay names nothing, or a criterion has a value outside its documented set."},
 	DeadLetterNotFound:   {http.StatusNotFound, false, "No such dead letter exists for this tenant."},

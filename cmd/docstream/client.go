@@ -135,9 +135,8 @@ func (c *client) job(ctx context.Context, id string) (job, error) {
 	return j, c.do(ctx, c.get(ctx, "/api/v1/jobs/"+url.PathEscape(id), nil), j.read)
 }
 
-// result writes a job's result in a format.
-func (c *client) result(ctx context.Context, id, format string, w io.Writer) error {
-	query := url.Values{"format": {format}}
+// result writes what the query asks for of a job's result.
+func (c *client) result(ctx context.Context, id string, query url.Values, w io.Writer) error {
 	return c.do(ctx, c.get(ctx, "/api/v1/jobs/"+url.PathEscape(id)+"/result", query), func(r io.Reader) error {
 		_, err := io.Copy(w, r)
 		return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -151,7 +152,7 @@ func (p *program) try(ctx context.Context, s *supervisor, file string) error {
 	}
 	s.say("job %s %s after %.1f s", j.JobID, last.Status, time.Since(began).Seconds())
 	if last.Status == "completed" || last.Status == "partial" {
-		if err := c.result(ctx, j.JobID, "markdown", p.stdout); err != nil {
+		if err := c.result(ctx, j.JobID, url.Values{"format": {"markdown"}}, p.stdout); err != nil {
 			return err
 		}
 	}

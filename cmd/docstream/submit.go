@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -80,7 +81,7 @@ func (p *program) submit(ctx context.Context, files []string, s submission, wait
 			return err
 		}
 		if last.Status == "completed" || last.Status == "partial" {
-			if err := c.result(ctx, j.JobID, format, p.stdout); err != nil {
+			if err := c.result(ctx, j.JobID, url.Values{"format": {format}}, p.stdout); err != nil {
 				return err
 			}
 		}

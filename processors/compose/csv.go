@@ -32,16 +32,21 @@ func (r *csvRenderer) page(p *document.Page) {
 			_ = r.w.WriteByte('\n')
 		}
 		r.any = true
-		for _, row := range rows {
-			record := make([]string, len(row))
-			for i, c := range row {
-				if c != nil {
-					record[i] = oneLine(c.Text)
-				}
-			}
-			_ = r.csv.Write(record)
-		}
+		writeRows(r.csv, rows)
 		r.csv.Flush()
+	}
+}
+
+// writeRows writes one record for each row.
+func writeRows(w *csv.Writer, rows [][]*document.Cell) {
+	for _, row := range rows {
+		record := make([]string, len(row))
+		for i, c := range row {
+			if c != nil {
+				record[i] = oneLine(c.Text)
+			}
+		}
+		_ = w.Write(record)
 	}
 }
 

@@ -116,7 +116,7 @@ func (s *Stage) render(ctx context.Context, e *schemas.DocumentFinished, sinks [
 	for _, k := range sinks {
 		k.renderer.begin(head)
 	}
-	p := &pages{Stage: s, event: e}
+	p := &pages{config: s.config, objects: s.objects, event: e}
 	var tables joiner
 	err := p.each(ctx, func(page *document.Page) error {
 		tables.page(page)

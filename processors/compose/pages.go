@@ -15,8 +15,9 @@ import (
 
 // pages yields the finished pages in order. The text pages of a chunk share an object, which is read once, line by line.
 type pages struct {
-	*Stage
-	event *schemas.DocumentFinished
+	config  Config
+	objects Reads
+	event   *schemas.DocumentFinished
 
 	chunk string // key of the open chunk object
 	body  io.ReadCloser
