@@ -28,6 +28,8 @@ func (g *Gateway) routes() []route {
 		{http.MethodGet, "/api/v1/events", keys.Documents, g.events},
 		{http.MethodPost, "/api/v1/jobs/status", keys.Documents, g.bulk},
 		{http.MethodGet, "/api/v1/jobs/:job_id/result", keys.Documents, g.result},
+		{http.MethodGet, "/api/v1/jobs/:job_id/pages", keys.Documents, g.pageList},
+		{http.MethodGet, "/api/v1/jobs/:job_id/pages/:page", keys.Documents, g.page},
 		{http.MethodPost, "/api/v1/jobs/:job_id/cancel", keys.Documents, g.cancel},
 		{http.MethodPost, "/api/v1/replays", keys.Admin, g.idempotent(g.startReplay)},
 		{http.MethodGet, "/api/v1/replays", keys.Admin, g.replays},

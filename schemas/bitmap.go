@@ -50,6 +50,19 @@ func (b Bitmap) All() iter.Seq[int] {
 	}
 }
 
+// Ranges returns the same set as ranges.
+func (b Bitmap) Ranges() Ranges {
+	var out Ranges
+	for page := range b.All() {
+		if n := len(out); n > 0 && out[n-1].Last == page-1 {
+			out[n-1].Last = page
+			continue
+		}
+		out = append(out, Range{First: page, Last: page})
+	}
+	return out
+}
+
 // Clear returns the bitmap without page n.
 func (b Bitmap) Clear(n int) Bitmap {
 	if b.Has(n) {

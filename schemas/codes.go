@@ -66,6 +66,7 @@ const (
 	ResultExpired        Code = "RESULT_EXPIRED"
 	FormatNotComposed    Code = "FORMAT_NOT_COMPOSED"
 	TableNotFound        Code = "TABLE_NOT_FOUND"
+	PageNotFound         Code = "PAGE_NOT_FOUND"
 	RangeNotSatisfiable  Code = "RANGE_NOT_SATISFIABLE"
 	InvalidSelection     Code = "INVALID_SELECTION"
 	ReplayNotFound       Code = "REPLAY_NOT_FOUND"
@@ -139,6 +140,7 @@ var Codes = map[Code]Info{
 	ResultNotAvailable:   {http.StatusConflict, false, "The job ended without a result."},
 	ResultExpired:        {http.StatusGone, false, "The result is no longer kept."},
 	TableNotFound:        {http.StatusNotFound, false, "The result has no such table."},
+	PageNotFound:         {http.StatusNotFound, false, "The job was not asked for such a page."},
 	RangeNotSatisfiable:  {http.StatusRequestedRangeNotSatisfiable, false, "The range lies behind the end."},
 	FormatNotComposed:    {http.StatusNotAcceptable, false, "The job was not asked to compose this format."},
 	InvalidSelection:     {http.StatusBadRequest, false, "The selection of a replay names nothing, or a criterion has a value outside its documented set."},

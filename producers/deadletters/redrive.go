@@ -79,18 +79,8 @@ func (b Box) Jobs(ctx context.Context, letters []Letter) (map[string]*schemas.Jo
 
 // ranges writes a bitmap as ranges; one of more parts than a selection may have keeps the first ones.
 func ranges(b schemas.Bitmap) string {
-	var out schemas.Ranges
-	for page := range b.All() {
-		if n := len(out); n > 0 && out[n-1].Last == page-1 {
-			out[n-1].Last = page
-			continue
-		}
-		if len(out) == maxParts {
-			break
-		}
-		out = append(out, schemas.Range{First: page, Last: page})
-	}
-	return out.String()
+	parts := b.Ranges()
+	return parts[:min(len(parts), maxParts)].String()
 }
 
 // maxParts is how many parts a selection may have.
