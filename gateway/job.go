@@ -111,8 +111,17 @@ func (g *Gateway) job(c *gin.Context) error {
 func jobTag(s *schemas.JobSnapshot) string { return fmt.Sprintf(`W/"%d.%d"`, s.Run, s.Version) }
 
 // find looks the job of the path up, as new as the request (P4), for the tenant of the key and nobody else (P8). Another tenant's job and
-// one that does not exist are the same answer.
+// one that does not exist are the same answer; a deleted one has another.
 func (g *Gateway) find(c *gin.Context) (*schemas.JobSnapshot, error) {
+	s, err := g.known(c)
+	if err == nil && !s.DeletedAt.IsZero() {
+		return nil, refuse(schemas.JobDeleted, "").with("deleted_at", timestamp(s.DeletedAt))
+	}
+	return s, err
+}
+
+// known is find for whom deleted jobs are jobs too.
+func (g *Gateway) known(c *gin.Context) (*schemas.JobSnapshot, error) {
 	id := c.Param("job_id")
 	if !schemas.ValidJobID(id) {
 		return nil, refuse(schemas.JobNotFound, "")

@@ -91,10 +91,11 @@ func narrow(c *gin.Context, q *view.Query) (err error) {
 // maxBulk bounds how many jobs one request looks up.
 const maxBulk = 1000
 
-// bulkBody is many jobs at once, in the order they were asked for; those that do not exist are named apart.
+// bulkBody is many jobs at once, in the order they were asked for; those that do not exist, and those that were deleted, are named apart.
 type bulkBody struct {
 	Jobs    []jobBody `json:"jobs"`
 	Missing []string  `json:"missing"`
+	Deleted []string  `json:"deleted"`
 }
 
 // bulk answers where many jobs stand, all as of one moment.
@@ -110,11 +111,15 @@ func (g *Gateway) bulk(c *gin.Context) error {
 	if err := g.fresh(c.Request.Context()); err != nil {
 		return err
 	}
-	out := bulkBody{Jobs: []jobBody{}, Missing: []string{}}
+	out := bulkBody{Jobs: []jobBody{}, Missing: []string{}, Deleted: []string{}}
 	for _, id := range in.JobIDs {
 		s, ok := g.view.Job(tenant(c), id)
 		if !ok {
 			out.Missing = append(out.Missing, clip(id, 40))
+			continue
+		}
+		if !s.DeletedAt.IsZero() {
+			out.Deleted = append(out.Deleted, id)
 			continue
 		}
 		b := g.show(s)

@@ -24,6 +24,7 @@ func (g *Gateway) routes() []route {
 		{http.MethodPost, "/api/v1/documents", keys.Documents, g.submit},
 		{http.MethodGet, "/api/v1/jobs", keys.Documents, g.jobs},
 		{http.MethodGet, "/api/v1/jobs/:job_id", keys.Documents, g.job},
+		{http.MethodDelete, "/api/v1/jobs/:job_id", keys.Documents, g.remove},
 		{http.MethodGet, "/api/v1/jobs/:job_id/events", keys.Documents, g.jobEvents},
 		{http.MethodGet, "/api/v1/events", keys.Documents, g.events},
 		{http.MethodPost, "/api/v1/jobs/status", keys.Documents, g.bulk},

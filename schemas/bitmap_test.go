@@ -62,3 +62,15 @@ func TestBitmapAllStopsWhenAsked(t *testing.T) {
 		t.Errorf("yielded %d", n)
 	}
 }
+
+func TestABitmapAsRanges(t *testing.T) {
+	for want, pages := range map[string][]int{"": nil, "1": {1}, "1-3,7,9-10": {10, 1, 2, 7, 3, 9}} {
+		var b schemas.Bitmap
+		for _, n := range pages {
+			b = b.Set(n)
+		}
+		if got := b.Ranges().String(); got != want {
+			t.Errorf("%v: %q, want %q", pages, got, want)
+		}
+	}
+}

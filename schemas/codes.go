@@ -72,6 +72,7 @@ const (
 	ReplayNotFound       Code = "REPLAY_NOT_FOUND"
 	DeadLetterNotFound   Code = "DEAD_LETTER_NOT_FOUND"
 	JobEnded             Code = "JOB_ENDED"
+	JobDeleted           Code = "JOB_DELETED"
 	RateLimited          Code = "RATE_LIMITED"
 	QuotaExceeded        Code = "QUOTA_EXCEEDED"
 	TooManyJobs          Code = "TOO_MANY_JOBS"
@@ -146,6 +147,7 @@ var Codes = map[Code]Info{
 	InvalidSelection:     {http.StatusBadRequest, false, "The selection of a replay names nothing, or a criterion has a value outside its documented set."},
 	DeadLetterNotFound:   {http.StatusNotFound, false, "No such dead letter exists for this tenant."},
 	JobEnded:             {http.StatusConflict, false, "The job has ended already."},
+	JobDeleted:           {http.StatusGone, false, "The job was deleted."},
 	ReplayNotFound:       {http.StatusNotFound, false, "No such replay exists for this tenant."},
 	RateLimited:          {http.StatusTooManyRequests, true, "The tenant sent more requests than its plan allows; send again after Retry-After."},
 	QuotaExceeded:        {http.StatusTooManyRequests, true, "The tenant has used the pages its plan allows for the day or the month."},

@@ -148,6 +148,30 @@ func (x *DeadLettered) load(m map[string]any) {
 // Kind is the record name, also the CloudEvents type.
 func (x *DeadLettered) Kind() string { return "DeadLettered" }
 
+// DeletionRequested: Somebody asked that a job be deleted: all runs of it, their results and the source.
+type DeletionRequested struct {
+	Head
+	RequestedBy string // Who asked: an API key id or an operator.
+	SourceKey   string // Key of the source where it is the platform's own: what is left of a deletion that broke off is found by it.
+}
+
+func (x *DeletionRequested) native() map[string]any {
+	m := make(map[string]any, 8)
+	x.Head.native(m)
+	m["requested_by"] = x.RequestedBy
+	m["source_key"] = x.SourceKey
+	return m
+}
+
+func (x *DeletionRequested) load(m map[string]any) {
+	x.Head.load(m)
+	x.RequestedBy = stringIn(m, "requested_by", "")
+	x.SourceKey = stringIn(m, "source_key", "")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *DeletionRequested) Kind() string { return "DeletionRequested" }
+
 // DocumentComposed: The outputs of a run are written.
 type DocumentComposed struct {
 	Head
@@ -524,10 +548,11 @@ type JobSnapshot struct {
 	Runs          []PastRun         // The runs before this one, oldest first; the newest 20.
 	Retries       []Retry           // Work that waits for its next attempt, by page; the lowest 100.
 	WebhookURL    string            // Address that is told when the job has ended; empty where nobody asked.
+	DeletedAt     time.Time         // When the job was deleted; 0: it was not. Of a deleted job the state names nothing but how it ended and the key of its source.
 }
 
 func (x *JobSnapshot) native() map[string]any {
-	m := make(map[string]any, 37)
+	m := make(map[string]any, 38)
 	x.Head.native(m)
 	m["version"] = x.Version
 	m["status"] = x.Status
@@ -560,6 +585,7 @@ func (x *JobSnapshot) native() map[string]any {
 	m["runs"] = recordsOut(x.Runs, (*PastRun).native)
 	m["retries"] = recordsOut(x.Retries, (*Retry).native)
 	m["webhook_url"] = x.WebhookURL
+	m["deleted_at"] = timeOut(x.DeletedAt)
 	return m
 }
 
@@ -596,6 +622,7 @@ func (x *JobSnapshot) load(m map[string]any) {
 	x.Runs = recordsIn(m, "runs", (*PastRun).load)
 	x.Retries = recordsIn(m, "retries", (*Retry).load)
 	x.WebhookURL = stringIn(m, "webhook_url", "")
+	x.DeletedAt = timeIn(m, "deleted_at")
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -1554,6 +1581,8 @@ func New(kind string) Event {
 		return &CancelRequested{}
 	case "DeadLettered":
 		return &DeadLettered{}
+	case "DeletionRequested":
+		return &DeletionRequested{}
 	case "DocumentComposed":
 		return &DocumentComposed{}
 	case "DocumentFinished":
@@ -1606,6 +1635,7 @@ var Kinds = []string{
 	"AuditRecorded",
 	"CancelRequested",
 	"DeadLettered",
+	"DeletionRequested",
 	"DocumentComposed",
 	"DocumentFinished",
 	"DocumentOpened",

@@ -113,6 +113,14 @@ func WorkKey(tenant, job string, run int, name string) string {
 	return fmt.Sprintf("work/%s/%s/%d/%s", tenant, job, run, name)
 }
 
+// WorkPrefix is where the intermediate objects of all runs of a job lie.
+func WorkPrefix(tenant, job string) string { return "work/" + tenant + "/" + job + "/" }
+
+// OwnSource reports whether a source is an object of the platform's own under the tenant's prefix.
+func OwnSource(tenant string, s Source) bool {
+	return s.Bucket == "" && s.Key != "" && strings.HasPrefix(s.Key, SourceKey(tenant, ""))
+}
+
 // ResultKey is where an object of the result set lies.
 func ResultKey(tenant, job string, run int, name string) string {
 	return fmt.Sprintf("results/%s/%s/%d/%s", tenant, job, run, name)

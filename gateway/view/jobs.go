@@ -110,7 +110,7 @@ func (v *View) Jobs(tenant string, q Query) (page []*schemas.JobSnapshot, next s
 	return page, next, it.Error()
 }
 
-// takes reports whether a job is one of those asked for; the time was looked at before.
+// takes reports whether a job is one of those asked for; the time was looked at before. No list has a deleted one.
 func (q Query) takes(s *schemas.JobSnapshot) bool {
 	for k, v := range q.Tags {
 		if has, ok := s.Metadata[k]; !ok || has != v {
@@ -118,7 +118,7 @@ func (q Query) takes(s *schemas.JobSnapshot) bool {
 		}
 	}
 	family, all := strings.CutSuffix(q.Media, "/*")
-	return (q.Status == "" || s.Status == q.Status) &&
+	return s.DeletedAt.IsZero() && (q.Status == "" || s.Status == q.Status) &&
 		(q.Media == "" || q.Media == s.Source.MediaType || all && strings.HasPrefix(s.Source.MediaType, family+"/"))
 }
 

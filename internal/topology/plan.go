@@ -23,7 +23,7 @@ var (
 		Key: "job id", Writers: []string{"track", "the harness"}, Readers: []string{"compose", "sinks"}}}
 
 	Facts = Topic[schemas.Event]{Spec{Name: "facts", Shape: State, Kinds: []string{"DocumentOpened", "DocumentSplit", "DocumentRefused",
-		"PageFinished", "PageFailed", "RetryScheduled", "DeadLettered", "DocumentComposed", "CancelRequested", "RunRequested"},
+		"PageFinished", "PageFailed", "RetryScheduled", "DeadLettered", "DocumentComposed", "CancelRequested", "RunRequested", "DeletionRequested"},
 		Key: "job id", Writers: []string{"every stage", "the harness", "gateway", "command line"}, Readers: []string{"track", "sinks"}}}
 	Jobs = Topic[*schemas.JobSnapshot]{Spec{Name: "jobs", Shape: State, Compact: true, Kinds: []string{"JobSnapshot"},
 		Key: "tenant/job id", Writers: []string{"track"}, Readers: []string{"gateway", "track", "operators"}}}
@@ -173,7 +173,7 @@ func Route(e schemas.Event) (topic, key string, err error) {
 	case *schemas.AuditRecorded:
 		return Audit.Spec.Name, h.Tenant, nil
 	case *schemas.DocumentOpened, *schemas.DocumentSplit, *schemas.DocumentRefused, *schemas.PageFinished, *schemas.PageFailed,
-		*schemas.RetryScheduled, *schemas.DeadLettered, *schemas.DocumentComposed, *schemas.CancelRequested, *schemas.RunRequested:
+		*schemas.RetryScheduled, *schemas.DeadLettered, *schemas.DocumentComposed, *schemas.CancelRequested, *schemas.RunRequested, *schemas.DeletionRequested:
 		return Facts.Spec.Name, h.JobID, nil
 	}
 	return "", "", fmt.Errorf("the plan has no topic for %s", e.Kind())

@@ -27,6 +27,15 @@ type change struct {
 	out   []schemas.Event
 }
 
+// close makes of a changed state its next version.
+func (c *change) close() {
+	s := c.s
+	s.Retries = slices.DeleteFunc(s.Retries, c.over)
+	s.Version++
+	s.At = c.at
+	s.EventID = schemas.EventIDFor(s.JobID, s.Run, "track", 0, s.Kind(), s.Version)
+}
+
 // fold reports whether the fact changed the state.
 func (c *change) fold(ctx context.Context, f schemas.Event) (bool, error) {
 	switch f := f.(type) {

@@ -34,14 +34,18 @@ func (*Track) Rest(s *schemas.JobSnapshot) *schemas.JobSnapshot {
 		return s
 	}
 	return &schemas.JobSnapshot{Head: s.Head, Status: s.Status, Version: s.Version, Code: s.Code, Pipeline: s.Pipeline, ReplayID: s.ReplayID,
-		PagesDone: s.PagesDone, PagesFailed: s.PagesFailed, EndedAt: s.EndedAt, Runs: s.Runs}
+		PagesDone: s.PagesDone, PagesFailed: s.PagesFailed, EndedAt: s.EndedAt, Runs: s.Runs, DeletedAt: s.DeletedAt}
 }
 
 // Apply folds one fact. The state may be changed in place: the harness throws it away when the transaction aborts.
 func (t *Track) Apply(ctx context.Context, s *schemas.JobSnapshot, f schemas.Event) (*schemas.JobSnapshot, bool, []schemas.Event, error) {
 	h := f.Envelope()
-	if r, ok := f.(*schemas.RunRequested); ok {
-		return t.open(ctx, s, r)
+	switch f := f.(type) {
+	case *schemas.RunRequested:
+		return t.open(ctx, s, f)
+	case *schemas.DeletionRequested:
+		next, moved, out := t.remove(s, f)
+		return next, moved, out, nil
 	}
 	if s == nil {
 		if _, cancel := f.(*schemas.CancelRequested); h.Run != 0 && !cancel {
@@ -58,10 +62,7 @@ func (t *Track) Apply(ctx context.Context, s *schemas.JobSnapshot, f schemas.Eve
 		return s, false, nil, err
 	}
 	if moved {
-		s.Retries = slices.DeleteFunc(s.Retries, c.over)
-		s.Version++
-		s.At = h.At
-		s.EventID = schemas.EventIDFor(s.JobID, s.Run, "track", 0, s.Kind(), s.Version)
+		c.close()
 	}
 	return s, moved, c.out, nil
 }
@@ -77,7 +78,7 @@ func begin(h *schemas.Head) *schemas.JobSnapshot {
 // open starts the run after the one asked about, if that is still the newest and has ended; anything else is a duplicate. Of an unknown job
 // the request is believed. The end of the run before is told once more where it may not have been: it can lie in the same transaction.
 func (t *Track) open(ctx context.Context, s *schemas.JobSnapshot, r *schemas.RunRequested) (*schemas.JobSnapshot, bool, []schemas.Event, error) {
-	if s != nil && (s.Run != r.AfterRun || !schemas.Terminal(s.Status)) {
+	if s != nil && (s.Run != r.AfterRun || !schemas.Terminal(s.Status) || !s.DeletedAt.IsZero()) {
 		return s, false, nil, nil
 	}
 	sub, err := t.submission(ctx, r.Submission)
@@ -132,8 +133,11 @@ func describe(s *schemas.JobSnapshot, sub *schemas.DocumentSubmitted) {
 	s.Source, s.Options, s.Metadata, s.WebhookURL = sub.Source, sub.Options, sub.Metadata, sub.WebhookURL
 }
 
-// Changed returns the event that tells the world of a changed job.
+// Changed returns the event that tells the world of a changed job. That one was deleted is told to nobody but those who hold its state.
 func (*Track) Changed(s *schemas.JobSnapshot) []schemas.Event {
+	if !s.DeletedAt.IsZero() {
+		return nil
+	}
 	c := &schemas.JobChanged{
 		Head: s.Head, Version: s.Version, Status: s.Status, Stage: s.Stage,
 		PagesExpected: s.PagesExpected, PagesDone: s.PagesDone, PagesFailed: s.PagesFailed,

@@ -22,6 +22,8 @@ func Redrivable(l Letter, job *schemas.JobSnapshot) error {
 		return no("The dead letter was %s already.", l.State)
 	case l.JobID == "" || job == nil || job.JobID != l.JobID || job.Tenant != l.Tenant || job.Source.Key == "":
 		return no("The dead letter belongs to no job that could run again.")
+	case !job.DeletedAt.IsZero():
+		return no("The job was deleted.")
 	case job.Run > l.Run:
 		return no("Run %d of the job came after the dead letter.", job.Run)
 	case !schemas.Terminal(job.Status):
