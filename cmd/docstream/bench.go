@@ -63,7 +63,8 @@ func (p *program) benchCommand() *cobra.Command {
 			return p.withDocuments(files, o.pages, func(files []string) error { return p.benchStream(c.Context(), files, o) })
 		}}
 	e2e.Flags().IntVar(&o.pairs, "pairs", 1, "measurements of each document")
-	c.AddCommand(engine, e2e, p.benchOCRCommand(), p.benchSubmitCommand(), p.benchReplayCommand(), p.benchMemoryCommand(), p.benchStructureCommand())
+	c.AddCommand(engine, e2e, p.benchOCRCommand(), p.benchSubmitCommand(), p.benchReplayCommand(), p.benchMemoryCommand(), p.benchStructureCommand(),
+		p.benchConvertCommand())
 	return c
 }
 

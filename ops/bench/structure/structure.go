@@ -1,5 +1,5 @@
-// Package structure scores the Markdown made of a document against the Markdown that is expected of it: its words, their order, its
-// headings, its lists and the cells of its tables.
+// Package structure scores the Markdown made of a document against what is expected of it: its words, their order, its headings, its
+// lists and the cells of its tables, its characters from first to last, and its fields.
 //
 // Both sides are Markdown, so that what other programs write is scored by the same rules as ours.
 package structure
@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"docstream/ops/bench/paper"
 )
 
 // Scores of one document, 0 to 1. A score is below 0 where neither side has anything of the kind.
@@ -18,6 +20,8 @@ type Scores struct {
 	Headings float64 `json:"headings"` // F1 of headings with their level
 	Lists    float64 `json:"lists"`    // F1 of list items with their depth
 	Cells    float64 `json:"cells"`    // F1 of cells with their neighbours to the right and below
+	Fields   float64 `json:"fields"`   // share of the expected fields that the text has
+	CER      float64 `json:"cer"`      // characters to change, add or remove, of those expected: the one score where less is better
 }
 
 // None is the score of what neither side has.
@@ -27,11 +31,19 @@ const None = -1
 func Score(got, want string) Scores {
 	g, w := read(got), read(want)
 	return Scores{Words: f1(g.words, w.words), Order: f1(pairs(g.words), pairs(w.words)), Headings: f1(g.headings, w.headings),
-		Lists: f1(g.items, w.items), Cells: f1(g.cells, w.cells)}
+		Lists: f1(g.items, w.items), Cells: f1(g.cells, w.cells), Fields: None, CER: paper.Compare(g.text(), w.text()).CER()}
+}
+
+// Bare scores Markdown against an expected text without structure.
+func Bare(got, want string) Scores {
+	s := paper.Compare(read(got).text(), plain(want))
+	return Scores{Words: s.F1(), Order: None, Headings: None, Lists: None, Cells: None, Fields: None, CER: s.CER()}
 }
 
 // outline is what of a document is compared, in its order.
 type outline struct{ words, headings, items, cells []string }
+
+func (o outline) text() string { return strings.Join(o.words, " ") }
 
 var (
 	heading = regexp.MustCompile(`^(#{1,6})\s+(.*)$`)
