@@ -43,8 +43,10 @@ func (p *program) benchSubmitCommand() *cobra.Command {
 	c := &cobra.Command{Use: "submit", Short: "Measure how fast a running service accepts documents", Args: cobra.NoArgs,
 		Long: "Find the rate at which the gateway of the running one-machine service is saturated, then send documents at half of it, on a\n" +
 			"schedule of their own, and print how long each took from the time at which it was due: with nothing else to do, and while the OCR\n" +
-			"is busy on all cores. The documents are one-page texts of the given size, no two the same, of low priority; they are processed, so\n" +
-			"the service is fuller afterwards. With a size above 1MB it sends many at once and prints the gateway's peak memory.",
+			"is busy on all cores. Beside them a file of the same size is written and synced 20 times a second, past the service: a document is\n" +
+			"accepted when it is safe, hence no sooner than the disk lets it. The documents are one-page texts of the given size, no two the\n" +
+			"same, of low priority; they are processed, so the service is fuller afterwards. With a size above 1MB it sends many at once and\n" +
+			"prints the gateway's peak memory.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.complete(); err != nil {
 				return err
@@ -122,6 +124,7 @@ func parseSize(s string) (int64, error) {
 // submitRun is one run of the open loop, with what the machine did meanwhile.
 type submitRun struct {
 	pace.Summary
+	Disk   pace.Summary       `json:"disk"`              // a file of the same size, written and synced without us, in the same run
 	OCR    string             `json:"ocr"`               // idle or busy
 	Cores  map[string]float64 `json:"cores"`             // by process of the service, "load": this program, "others": the rest of the machine
 	Stolen float64            `json:"stolen"`            // cores that the machine's host took
@@ -137,6 +140,7 @@ type submitReport struct {
 	Rate       float64                  `json:"rate"` // of the arrivals, a second
 	Runs       []submitRun              `json:"runs,omitempty"`
 	MedianP99  map[string]time.Duration `json:"median_p99,omitempty"` // idle and busy
+	DiskP99    map[string]time.Duration `json:"disk_p99,omitempty"`   // of the disk alone, in the same runs
 	Large      *pace.Summary            `json:"large,omitempty"`
 	PeakBefore int64                    `json:"gateway_peak_before"` // resident bytes
 	PeakAfter  int64                    `json:"gateway_peak_after"`
@@ -165,7 +169,8 @@ func (p *program) benchSubmit(ctx context.Context, o submitBench) error {
 	}
 	m := &submitMeasure{program: p, submitBench: o, service: d, client: newClient(d.API, d.APIKey), upload: newUploader(d, o.bytes, max(o.inFlight, o.uploads))}
 	m.upload.keyed = o.keyed
-	m.report = submitReport{Bytes: o.bytes, InFlight: o.inFlight, MedianP99: map[string]time.Duration{}, PeakBefore: bench.Peak(d.PIDs["gateway"])}
+	m.report = submitReport{Bytes: o.bytes, InFlight: o.inFlight, MedianP99: map[string]time.Duration{}, DiskP99: map[string]time.Duration{},
+		PeakBefore: bench.Peak(d.PIDs["gateway"])}
 	if o.raw != "" {
 		if err := os.MkdirAll(o.raw, 0o755); err != nil {
 			return err
@@ -250,13 +255,20 @@ func (m *submitMeasure) bounds(inFlight int, d time.Duration) pace.Bounds {
 }
 
 // measure makes the runs of one condition.
-func (m *submitMeasure) measure(ctx context.Context, ocr string) error {
-	var p99 []time.Duration
+func (m *submitMeasure) measure(ctx context.Context, ocr string) (err error) {
+	var p99, floor []time.Duration
+	k, err := newDisk(m.service.Data, m.bytes)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, k.remove()) }()
 	for n := range m.runs {
 		before := m.spent()
 		began := time.Now()
+		alone := make(chan pace.Summary, 1)
+		go func() { alone <- k.run(ctx, m.duration) }()
 		samples := pace.Open(ctx, m.report.Rate, m.bounds(m.inFlight, m.duration), m.upload.do)
-		r := submitRun{Summary: pace.Summarize(samples, http.StatusAccepted, max(m.duration, time.Since(began))), OCR: ocr}
+		r := submitRun{Summary: pace.Summarize(samples, http.StatusAccepted, max(m.duration, time.Since(began))), OCR: ocr, Disk: <-alone}
 		r.cores(before, m.spent(), time.Since(began))
 		if err := errors.Join(m.keep(fmt.Sprintf("%s-%d", ocr, n+1), samples), ctx.Err()); err != nil {
 			return err
@@ -264,14 +276,13 @@ func (m *submitMeasure) measure(ctx context.Context, ocr string) error {
 		if len(samples) == 0 {
 			return fail(exitFailed, "no document is left of --max-jobs %d", m.jobs)
 		}
-		var err error
 		if r.Behind, err = m.pending(ctx); err != nil {
 			return err
 		}
-		m.report.Runs, p99 = append(m.report.Runs, r), append(p99, r.P99)
-		m.say("%s %d of %d: p99 %s, %d not ended", ocr, n+1, m.runs, milliseconds(r.P99), r.Behind)
+		m.report.Runs, p99, floor = append(m.report.Runs, r), append(p99, r.P99), append(floor, r.Disk.P99)
+		m.say("%s %d of %d: p99 %s, of the disk alone %s, %d not ended", ocr, n+1, m.runs, milliseconds(r.P99), milliseconds(r.Disk.P99), r.Behind)
 	}
-	m.report.MedianP99[ocr] = pace.Median(p99)
+	m.report.MedianP99[ocr], m.report.DiskP99[ocr] = pace.Median(p99), pace.Median(floor)
 	return nil
 }
 

@@ -279,6 +279,7 @@ func (r submitReport) table(out io.Writer) {
 	}
 	for i, run := range r.Runs {
 		row(fmt.Sprintf("%s %d", run.OCR, i+1), run.Summary)
+		row(fmt.Sprintf("disk %d", i+1), run.Disk)
 	}
 	_ = w.Flush() // a table of its own follows
 	for i, run := range r.Runs {
@@ -289,7 +290,8 @@ func (r submitReport) table(out io.Writer) {
 		fmt.Fprintf(out, "; stolen %.2f; load %s; %d jobs not ended\n", run.Stolen, run.Loads, run.Behind)
 	}
 	for _, ocr := range slices.Sorted(maps.Keys(r.MedianP99)) {
-		fmt.Fprintf(out, "median p99 at %.1f arrivals a second, OCR %s: %s\n", r.Rate, ocr, milliseconds(r.MedianP99[ocr]))
+		fmt.Fprintf(out, "median p99 at %.1f arrivals a second, OCR %s: %s; of the disk alone: %s\n", r.Rate, ocr, milliseconds(r.MedianP99[ocr]),
+			milliseconds(r.DiskP99[ocr]))
 	}
 	fmt.Fprintf(out, "gateway peak memory: %d MiB before, %d MiB after; %d jobs accepted, %d not ended\n", r.PeakBefore>>20, r.PeakAfter>>20, r.Jobs, r.Left)
 }

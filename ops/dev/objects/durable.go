@@ -13,11 +13,13 @@ import (
 
 // durable syncs what the gateway only hands to the page cache: bytes and name of an object are on disk when the call returns.
 //
-// A file is synced after it got its name: one commit of the file system's journal then holds both.
+// A file is synced after it got its name: one commit of the file system's journal then holds both, and the directories made on the way.
+// Where the file system is not known to keep that order, the directories are synced as well.
 type durable struct {
 	*posix.Posix
-	root string
-	dirs sync.Map // directories whose own names are on disk, by path
+	root    string
+	ordered bool     // the sync of a file brings its name along
+	dirs    sync.Map // directories whose own names are on disk, by path
 }
 
 // PutObject stores one object.
@@ -80,7 +82,7 @@ func (d *durable) syncObject(bucket, key *string) error {
 
 // syncParents syncs the directory that holds the object's name, and those above it up to the bucket that may be new themselves.
 func (d *durable) syncParents(bucket, key *string) error {
-	if bucket == nil || key == nil {
+	if d.ordered || bucket == nil || key == nil {
 		return nil
 	}
 	top := filepath.Join(d.root, *bucket)

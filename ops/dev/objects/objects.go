@@ -129,7 +129,7 @@ func open(data, root string, log *slog.Logger) (*durable, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the object directory: %w", err)
 	}
-	return &durable{Posix: backend, root: root}, nil
+	return &durable{Posix: backend, root: root, ordered: keepsOrder(root)}, nil
 }
 
 // freeAddress turns port 0 into a free port: the gateway cannot say which one it was given.
