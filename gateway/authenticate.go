@@ -15,7 +15,7 @@ import (
 // authenticate finds the key of the request and puts its tenant into the context. Nobody is let in, or turned away, before the view knows
 // every key: a revoked one would pass, a good one would not.
 func (g *Gateway) authenticate(c *gin.Context, scope string) error {
-	id, secret, ok := bearer(c.GetHeader("Authorization"))
+	id, secret, ok := credentials(c)
 	if !ok {
 		return refuse(schemas.Unauthenticated, "Send an API key: Authorization: Bearer dsk_…")
 	}
@@ -52,7 +52,7 @@ func (g *Gateway) authenticate(c *gin.Context, scope string) error {
 
 // opens reports whether the key of a request that is still being answered opens.
 func (g *Gateway) opens(c *gin.Context) bool {
-	id, secret, ok := bearer(c.GetHeader("Authorization"))
+	id, secret, ok := credentials(c)
 	if !ok {
 		return false
 	}
@@ -63,6 +63,14 @@ func (g *Gateway) opens(c *gin.Context) bool {
 // keysCurrent is how old the knowledge of the keys may be: a key that was revoked is refused everywhere within this time. A replica that
 // hears nothing from the brokers for so long asks them at every request, and where they do not answer lets nobody in.
 const keysCurrent = 4 * time.Second
+
+// credentials finds the key of a request: in Authorization, or where a door's clients send theirs.
+func credentials(c *gin.Context) (id, secret string, ok bool) {
+	if d := dialect(c); d != nil && d.KeyHeader() != "" && c.GetHeader("Authorization") == "" {
+		return keys.Split(strings.TrimSpace(c.GetHeader(d.KeyHeader())))
+	}
+	return bearer(c.GetHeader("Authorization"))
+}
 
 func bearer(header string) (id, secret string, ok bool) {
 	scheme, token, found := strings.Cut(header, " ")

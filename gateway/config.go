@@ -26,6 +26,7 @@ type Config struct {
 	Stall          time.Duration `koanf:"stall"`            // a connection on which no byte moves for so long is given up
 
 	Followers      int           `koanf:"followers"`       // streams of events at once; above it 503
+	DoorWait       time.Duration `koanf:"door_wait"`       // for a job to end at the synchronous doors of other services' APIs; past it they say where to ask on
 	MaxWait        time.Duration `koanf:"max_wait"`        // for the view to be as new as a request; past it 503
 	PublishTimeout time.Duration `koanf:"publish_timeout"` // for the log to take a submission; past it 503
 	HeaderTimeout  time.Duration `koanf:"header_timeout"`  // to send the head of a request
@@ -48,7 +49,7 @@ func DefaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:8080", MaxUploadBytes: 500 << 20, MaxInlineBytes: 4 << 20, Uploads: 64, UploadBytes: 8 << 30, UploadWait: time.Second, MinUploadRate: 4 << 10,
 		Stall: 30 * time.Second, Followers: 4096,
-		MaxWait: 5 * time.Second, PublishTimeout: 10 * time.Second, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		DoorWait: 2 * time.Minute, MaxWait: 5 * time.Second, PublishTimeout: 10 * time.Second, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		DrainTimeout: 30 * time.Second, GPUTypes: []string{"image/*"}, MaxBacklog: 12 * time.Hour,
 		Webhooks: outbound.DefaultConfig(), Plans: DefaultPlans(), DefaultPlan: "enterprise",
 		Prices: Prices{Document: 100_000, Page: 500_000, CPUSecond: 20_000, GPUSecond: 300_000},
@@ -83,7 +84,7 @@ func (c Config) Validate() error {
 	case c.UploadWait < 0:
 		return errors.New("gateway: upload_wait is negative")
 	}
-	for name, d := range map[string]time.Duration{"stall": c.Stall, "max_wait": c.MaxWait, "publish_timeout": c.PublishTimeout,
+	for name, d := range map[string]time.Duration{"stall": c.Stall, "door_wait": c.DoorWait, "max_wait": c.MaxWait, "publish_timeout": c.PublishTimeout,
 		"header_timeout": c.HeaderTimeout, "idle_timeout": c.IdleTimeout, "drain_timeout": c.DrainTimeout} {
 		if d <= 0 {
 			return fmt.Errorf("gateway: %s is not above 0", name)

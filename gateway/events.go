@@ -26,14 +26,19 @@ func (g *Gateway) awaited(c *gin.Context, until func(*schemas.JobSnapshot) bool)
 	if err != nil {
 		return nil, err
 	}
-	if wait == 0 || !schemas.ValidJobID(c.Param("job_id")) {
-		return g.find(c)
+	return g.waitFor(c, c.Param("job_id"), wait, until)
+}
+
+// waitFor looks a job up and waits, if so long, until it is what was waited for; then it comes as it stands.
+func (g *Gateway) waitFor(c *gin.Context, job string, wait time.Duration, until func(*schemas.JobSnapshot) bool) (*schemas.JobSnapshot, error) {
+	if wait == 0 || !schemas.ValidJobID(job) {
+		return g.lookUp(c, job)
 	}
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	for {
-		changed, done := g.view.Watch(tenant(c), c.Param("job_id"))
-		s, err := g.find(c)
+		changed, done := g.view.Watch(tenant(c), job)
+		s, err := g.lookUp(c, job)
 		if err != nil || until(s) {
 			done()
 			return s, err

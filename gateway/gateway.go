@@ -57,6 +57,7 @@ type Gateway struct {
 	slots    chan struct{} // one for each upload in flight
 	ending   chan struct{} // closed when the gateway stops: who follows comes again elsewhere
 	follows  chan struct{} // one for each follower
+	whole    chan struct{} // one for each document held whole at a door
 	flights  sync.Map      // names of the promises being made here
 	intake   intake
 	rates    rates
@@ -81,7 +82,7 @@ func New(cfg Config, v *view.View, p *producers.Producer, objects Objects, key s
 	g := &Gateway{
 		cfg: cfg, view: v, producer: p, objects: objects, key: key, build: build, log: log, metrics: newMetrics(reg), guard: guard,
 		slots: make(chan struct{}, cfg.Uploads), listening: make(chan struct{}),
-		ending: make(chan struct{}), follows: make(chan struct{}, cfg.Followers),
+		ending: make(chan struct{}), follows: make(chan struct{}, cfg.Followers), whole: make(chan struct{}, wholeDocuments),
 	}
 	g.handler = withHead(g.engine(reg))
 	return g

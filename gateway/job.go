@@ -113,7 +113,12 @@ func jobTag(s *schemas.JobSnapshot) string { return fmt.Sprintf(`W/"%d.%d"`, s.R
 // find looks the job of the path up, as new as the request (P4), for the tenant of the key and nobody else (P8). Another tenant's job and
 // one that does not exist are the same answer; a deleted one has another.
 func (g *Gateway) find(c *gin.Context) (*schemas.JobSnapshot, error) {
-	s, err := g.known(c)
+	return g.lookUp(c, c.Param("job_id"))
+}
+
+// lookUp is find for a job that the path does not name as such.
+func (g *Gateway) lookUp(c *gin.Context, id string) (*schemas.JobSnapshot, error) {
+	s, err := g.state(c, id)
 	if err == nil && !s.DeletedAt.IsZero() {
 		return nil, refuse(schemas.JobDeleted, "").with("deleted_at", timestamp(s.DeletedAt))
 	}
@@ -122,7 +127,11 @@ func (g *Gateway) find(c *gin.Context) (*schemas.JobSnapshot, error) {
 
 // known is find for whom deleted jobs are jobs too.
 func (g *Gateway) known(c *gin.Context) (*schemas.JobSnapshot, error) {
-	id := c.Param("job_id")
+	return g.state(c, c.Param("job_id"))
+}
+
+// state is what the log says of a job.
+func (g *Gateway) state(c *gin.Context, id string) (*schemas.JobSnapshot, error) {
 	if !schemas.ValidJobID(id) {
 		return nil, refuse(schemas.JobNotFound, "")
 	}

@@ -113,6 +113,11 @@ func (g *Gateway) fail(c *gin.Context, err error) {
 	if r.code == schemas.Unauthenticated {
 		c.Header("WWW-Authenticate", `Bearer realm="docstream"`)
 	}
+	if d := dialect(c); d != nil {
+		status, media, body := d.Refusal(r.code, status, r.message)
+		g.reply(c, status, media, body)
+		return
+	}
 	if wantsProblem(c.GetHeader("Accept")) {
 		g.write(c, status, problemJSON, problemBody{errorBody: b, Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: r.message,
 			Instance: "urn:docstream:" + job.RequestID})
@@ -157,6 +162,10 @@ func (g *Gateway) write(c *gin.Context, status int, media string, body any) {
 	if err != nil {
 		panic(err) // our own types: cannot fail
 	}
+	g.reply(c, status, media, b)
+}
+
+func (g *Gateway) reply(c *gin.Context, status int, media string, b []byte) {
 	g.mayWrite(c)
 	c.Header("Content-Length", strconv.Itoa(len(b)))
 	c.Data(status, media, b)

@@ -73,6 +73,11 @@ func (g *Gateway) engine(reg *prometheus.Registry) *gin.Engine {
 	for _, r := range g.routes() {
 		e.Handle(r.method, r.path, g.answer(r))
 	}
+	for _, d := range g.doors() {
+		for _, r := range d.routes {
+			e.Handle(r.method, r.path, d.speaks, g.answer(r))
+		}
+	}
 	e.GET("/metrics", gin.WrapH(telemetry.Handler(reg)))
 	e.NoRoute(g.answer(route{handle: func(*gin.Context) error { return refuse(schemas.RouteNotFound, "") }}))
 	e.NoMethod(g.answer(route{handle: func(*gin.Context) error { return refuse(schemas.MethodNotAllowed, "") }}))

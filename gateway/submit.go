@@ -25,43 +25,57 @@ type accepted struct {
 
 // submit takes a document. The order is P1's: the bytes are in the store, then the event is in the log, then the client hears 202.
 func (g *Gateway) submit(c *gin.Context) error {
-	if err := g.bounded(c); err != nil {
+	u := &upload{g: g, tenant: tenant(c), options: defaultOptions()}
+	p, err := g.take(c, u)
+	switch {
+	case err != nil:
 		return err
+	case p == nil:
+		g.json(c, http.StatusOK, g.foresee(u))
+	default:
+		g.accept(c, p)
+	}
+	return nil
+}
+
+// take takes the document of a request in, whichever door it comes to, up to where it is accepted; nil where the client only asked what
+// would become of it.
+func (g *Gateway) take(c *gin.Context, u *upload) (*promise, error) {
+	if err := g.bounded(c); err != nil {
+		return nil, err
 	}
 	once, err := g.keyed(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer once.end()
 	if err := g.room(c.Request.Context(), tenant(c)); err != nil {
-		return err
+		return nil, err
 	}
 	release, err := g.slot(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	u := &upload{g: g, tenant: tenant(c), options: defaultOptions()}
 	defer func() { release() }()
 	if err := u.receive(c); err != nil {
 		u.discard(c.Request.Context())
-		return err
+		return nil, err
 	}
 	if u.options.webhook != "" {
 		if err := g.webhookAddress("webhook_url", u.options.webhook); err != nil {
 			u.discard(c.Request.Context())
-			return err
+			return nil, err
 		}
 	}
 	if u.options.dry {
 		u.discard(c.Request.Context())
-		g.json(c, http.StatusOK, g.foresee(u))
-		return nil
+		return nil, nil
 	}
 	p := &promise{Fingerprint: u.fingerprint(c), Submission: g.submission(c, u, once)}
 	p.Answer = g.accepted(p.Submission)
 	about(c, p.Submission.JobID)
 	if p, err = u.settle(c, once, p); err != nil {
-		return err
+		return nil, err
 	}
 	pending, err := g.publish(c.Request.Context(), p.Submission)
 	if pending != nil { // the slot is free when the log has made up its mind: what hangs stays bounded
@@ -75,10 +89,9 @@ func (g *Gateway) submit(c *gin.Context) error {
 		if once == nil && fault.KindOf(err) != fault.Unavailable {
 			u.discard(c.Request.Context())
 		}
-		return err
+		return nil, err
 	}
-	g.accept(c, p)
-	return nil
+	return p, nil
 }
 
 // bounded refuses by its head what cannot be taken, before a byte of the body is read.

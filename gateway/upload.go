@@ -15,6 +15,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"docstream/gateway/doors"
 	"docstream/internal/blob"
 	"docstream/schemas"
 )
@@ -23,6 +24,7 @@ const (
 	smallFile    = 256 << 10 // up to so many bytes a file is one write from a pooled buffer
 	bodyOverhead = 1 << 20   // what a body may hold beside the file: options and the multipart lines
 	maxParts     = 32        // of a multipart body
+	maxDoorParts = 128       // of a form of another service's, whose clients send every option they know
 	maxField     = 16 << 10  // of one option
 	maxHead      = 64 << 10  // of a part, read-ahead included
 )
@@ -41,6 +43,9 @@ type upload struct {
 	foreign  schemas.Source // the object of a registered bucket, where the request names one instead of sending bytes
 	media    string
 	filename string
+
+	door doors.Ask    // whose form it is; nil: the API's
+	bare *doors.Parse // whose body it is, bare; nil: another's
 }
 
 // receive reads the body in the way its type says: a form, a request in JSON, or the document itself.
@@ -49,6 +54,8 @@ func (u *upload) receive(c *gin.Context) error {
 	body := newPaced(c, u.g.cfg)
 	defer body.done()
 	switch {
+	case u.door != nil || u.bare != nil:
+		return u.opened(c, body)
 	case err == nil && kind == "multipart/form-data" && params["boundary"] != "":
 		return u.form(c, body, params["boundary"])
 	case err == nil && kind == "application/json":
@@ -63,7 +70,11 @@ func (u *upload) receive(c *gin.Context) error {
 func (u *upload) form(c *gin.Context, body *paced, boundary string) error {
 	parts := multipart.NewReader(http.MaxBytesReader(c.Writer, body, u.g.maxFile(u.tenant)+bodyOverhead), boundary)
 	u.seen = map[string]bool{}
-	for range maxParts {
+	most := maxParts
+	if u.door != nil {
+		most = maxDoorParts
+	}
+	for range most {
 		body.allow(maxHead)
 		p, err := parts.NextPart()
 		if err == io.EOF { // only bare: a body that was cut off says so in another way
@@ -77,7 +88,7 @@ func (u *upload) form(c *gin.Context, body *paced, boundary string) error {
 			return err
 		}
 	}
-	return refuse(schemas.InvalidRequest, "The body has too many parts.").with("max_parts", maxParts)
+	return refuse(schemas.InvalidRequest, "The body has too many parts.").with("max_parts", most)
 }
 
 // complete reads what may stand behind the last part, so that a request that was not sent to its end is not taken for a whole one.
@@ -93,12 +104,15 @@ func (u *upload) complete(c *gin.Context, body io.Reader) error {
 
 // part takes one part: the file is streamed on, an option is read whole, for it is small.
 func (u *upload) part(c *gin.Context, p *multipart.Part) error {
-	name := p.FormName()
-	if u.seen[name] && name != "output_formats" {
+	name, file, many := p.FormName(), "file", p.FormName() == "output_formats"
+	if u.door != nil {
+		file, many = u.door.File(), u.door.Many(name)
+	}
+	if u.seen[name] && !many {
 		return refuse(schemas.InvalidRequest, "A field was sent twice.").with("field", clip(name, 40))
 	}
 	u.seen[name] = true
-	if name == "file" {
+	if name == file {
 		return u.file(c, p, p.Header.Get("Content-Type"), p.FileName())
 	}
 	value, err := io.ReadAll(io.LimitReader(p, maxField+1))
@@ -108,10 +122,10 @@ func (u *upload) part(c *gin.Context, p *multipart.Part) error {
 	if len(value) > maxField {
 		return invalid(name, "The value is too long.").with("max_bytes", maxField)
 	}
-	if err := u.options.set(name, string(value)); err != nil {
-		return err
+	if u.door != nil {
+		return u.door.Field(name, string(value))
 	}
-	return nil
+	return u.options.set(name, string(value))
 }
 
 // file stores the file, after a look at its first bytes.
