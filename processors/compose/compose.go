@@ -20,7 +20,7 @@ import (
 )
 
 // Version changes whenever this stage may give other bytes for the same pages.
-const Version = "compose/3"
+const Version = "compose/4"
 
 const stageName = "compose"
 

@@ -83,8 +83,12 @@ func (r *htmlRenderer) block(b document.Block) {
 	case document.Figure:
 		r.printf("<figure>%s</figure>\n", text)
 	default:
+		goesOn := ""
+		if b.Continues {
+			goesOn = ` data-continues="true"`
+		}
 		if text != "" {
-			r.printf("<p>%s</p>\n", text)
+			r.printf("<p%s>%s</p>\n", goesOn, text)
 		}
 	}
 }

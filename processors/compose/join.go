@@ -6,18 +6,20 @@ import (
 	"docstream/schemas/document"
 )
 
-// joiner finds tables that go on across a page boundary. Stages read one page at a time and cannot know; compose sees the pages in order.
+// joiner finds tables and paragraphs that go on across a page boundary. Stages read one page at a time and cannot know; compose sees the pages in order.
 // It changes the page before any renderer gets it, so that all formats agree. Of the pages before it keeps the shape of one table.
 type joiner struct {
 	number  int      // of the page on which the table ended
 	columns []extent // of the table's columns
 	header  [][]string
+
+	open int // page whose last block ends in the middle of a sentence
 }
 
 // extent is where the cells of a column lie from left to right; one without cells is empty.
 type extent struct{ from, to float64 }
 
-// page marks the first table of a page as going on where nothing lies between it and a table of the page before whose columns stand in
+// page marks the first paragraph of a page that goes on with the last sentence of the page before, and its first table where nothing lies between it and a table of the page before whose columns stand in
 // the same places. A header that is repeated is dropped.
 func (j *joiner) page(p *document.Page) {
 	first, last := -1, -1
@@ -35,15 +37,21 @@ func (j *joiner) page(p *document.Page) {
 	if first < 0 || p.Title != "" { // a sheet or a slide stands for itself
 		return
 	}
+	if b := &p.Blocks[first]; before.open > 0 && p.Number == before.open+1 && continues(*b) {
+		b.Continues = true
+	}
+	if unended(p.Blocks[last]) {
+		j.open = p.Number
+	}
 	if t := p.Blocks[first].Table; t != nil && !t.Continues && p.Number == before.number+1 && before.goesOn(t, p.Source) {
 		t.Continues = true
 		if first == last {
-			*j = joiner{number: p.Number, columns: before.columns, header: before.header}
+			j.number, j.columns, j.header = p.Number, before.columns, before.header
 			return
 		}
 	}
 	if t := p.Blocks[last].Table; t != nil {
-		*j = joiner{number: p.Number, columns: columnsOf(t), header: headerOf(t)}
+		j.number, j.columns, j.header = p.Number, columnsOf(t), headerOf(t)
 	}
 }
 

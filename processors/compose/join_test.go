@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"docstream/schemas"
 	"docstream/schemas/document"
 )
 
@@ -74,5 +75,51 @@ func TestFormatsAgreeOnATableOverTwoPages(t *testing.T) {
 	}
 	if next := d.Pages[1].Blocks[0].Table; !next.Continues || next.Rows != 1 || len(next.Cells) != 2 || next.Cells[0].Row != 0 {
 		t.Errorf("json has %+v", next)
+	}
+}
+
+func TestSentencesGoOnAcrossPages(t *testing.T) {
+	at := func(b document.Block, spans ...document.Span) document.Block {
+		b.Lines, b.Spans = []document.Line{{Text: b.Text}}, spans
+		return b
+	}
+	note := block("note", 0, "Of the north.")
+	note.Label = "1"
+	link := document.Span{Start: 5, End: 9, Kind: document.Link, Target: "https://example.org"}
+	for name, c := range map[string]struct {
+		pages []document.Page
+		want  string
+	}{
+		"a sentence": {[]document.Page{page(1, "text", at(para("The boat came"))), page(2, "ocr", at(para("in late.")), para("Then it left."))},
+			"The boat came in late.\n\nThen it left.\n"},
+		"a cut word":       {[]document.Page{page(1, "text", at(para("It was won-"))), page(2, "text", at(para("derful.")))}, "It was wonderful.\n"},
+		"over three pages": {[]document.Page{page(1, "text", at(para("one"))), page(2, "text", at(para("two"))), page(3, "text", at(para("three")))}, "one two three\n"},
+		"running lines and notes lie between": {[]document.Page{page(1, "text", at(para("The boat came")), note, block("footer", 0, "1")),
+			page(2, "text", block("header", 0, "Boats"), at(para("in late.")))}, "The boat came in late.\n\n[^1]: Of the north.\n"},
+		"what is said of it moves along": {[]document.Page{page(1, "text", at(para("The boat came"))), page(2, "text", at(para("in a gale."), link))},
+			"The boat came in a [gale](https://example.org).\n"},
+		"not a new sentence":        {[]document.Page{page(1, "text", at(para("The boat came"))), page(2, "text", at(para("In it was late.")))}, "The boat came\n\nIn it was late.\n"},
+		"not behind a sentence":     {[]document.Page{page(1, "text", at(para("The boat came."))), page(2, "text", at(para("in late.")))}, "The boat came.\n\nin late.\n"},
+		"not over a page":           {[]document.Page{page(1, "text", at(para("The boat came"))), page(2, "text"), page(3, "text", at(para("in late.")))}, "The boat came\n\nin late.\n"},
+		"not in what flows":         {[]document.Page{page(1, "text", para("the boat")), page(2, "text", para("the crew"))}, "the boat\n\nthe crew\n"},
+		"not with a heading before": {[]document.Page{page(1, "text", at(block("heading", 1, "Boats"))), page(2, "text", at(para("in late.")))}, "# Boats\n\nin late.\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := render(t, "document.md", nil, c.pages...); got != c.want {
+				t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			}
+			if text := render(t, "document.txt", nil, c.pages...); strings.Count(text, "\n") != strings.Count(c.want, "\n") {
+				t.Errorf("text has other lines:\n%s", text)
+			}
+		})
+	}
+	pages := []document.Page{page(1, "text", at(para("The boat came"))), page(2, "text", at(para("in late.")))}
+	if got := render(t, "document.html", nil, pages...); !strings.Contains(got, "<p data-continues=\"true\">in late.</p>") {
+		t.Errorf("html is %s", got)
+	}
+	failed := []schemas.PageFailure{{Page: 2, Stage: "ocr", Code: "OCR_FAILED", Message: "x"}}
+	if got, want := render(t, "document.md", failed, page(1, "text", at(para("The boat came"))), page(3, "text", at(para("in late.")))),
+		"The boat came\n\n<!-- page 2: OCR_FAILED -->\n\nin late.\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -16,6 +16,13 @@ type markdownRenderer struct {
 	failures []document.Failure // still to be mentioned, by page
 	last     string             // kind of the block before
 	any      bool
+	flow     flow
+}
+
+func newMarkdown(w *bufio.Writer) *markdownRenderer {
+	r := &markdownRenderer{w: w}
+	r.flow.write = r.block
+	return r
 }
 
 func (r *markdownRenderer) begin(h document.Head) { r.failures = h.Failures }
@@ -24,16 +31,20 @@ func (r *markdownRenderer) page(p *document.Page) {
 	r.mention(p.Number)
 	for _, b := range p.Blocks {
 		if shown(b) {
-			r.block(b)
+			r.flow.block(b)
 		}
 	}
 }
 
-func (r *markdownRenderer) end() { r.mention(1 << 30) }
+func (r *markdownRenderer) end() {
+	r.flow.flush()
+	r.mention(1 << 30)
+}
 
 // mention writes a comment for each failed page before page n.
 func (r *markdownRenderer) mention(n int) {
 	for ; len(r.failures) > 0 && r.failures[0].Page < n; r.failures = r.failures[1:] {
+		r.flow.flush()
 		r.separate("comment")
 		f := r.failures[0]
 		_, _ = fmt.Fprintf(r.w, "<!-- page %d: %s -->\n", f.Page, commentSafe(f.Code))

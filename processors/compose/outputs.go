@@ -35,10 +35,10 @@ type format struct {
 
 var table = []format{
 	{"json", "document.json", "application/json", func(w *bufio.Writer) renderer { return &jsonRenderer{w: w} }},
-	{"markdown", "document.md", "text/markdown; charset=utf-8", func(w *bufio.Writer) renderer { return &markdownRenderer{w: w} }},
+	{"markdown", "document.md", "text/markdown; charset=utf-8", func(w *bufio.Writer) renderer { return newMarkdown(w) }},
 	{"html", "document.html", "text/html; charset=utf-8", func(w *bufio.Writer) renderer { return &htmlRenderer{w: w} }},
 	{"csv", "document.csv", "text/csv; charset=utf-8", func(w *bufio.Writer) renderer { return newCSV(w) }},
-	{"text", "document.txt", "text/plain; charset=utf-8", func(w *bufio.Writer) renderer { return &textRenderer{w: w} }},
+	{"text", "document.txt", "text/plain; charset=utf-8", func(w *bufio.Writer) renderer { return newText(w) }},
 }
 
 // sink is one output on its way: what is rendered goes through a digest and a pipe into an upload.

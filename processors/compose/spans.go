@@ -2,6 +2,7 @@ package compose
 
 import (
 	"html"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -131,7 +132,25 @@ func marked(text string, spans []document.Span, lineBreak string) string {
 			return opening[kind]
 		},
 		note: func(l string) string { return "[^" + label(l) + "]" },
-	}.write(tidy(text, spans), spans)
+	}.write(tidy(text, spans), unsaid(text, spans))
+}
+
+// unsaid leaves out links whose text is their address: readers of Markdown find those themselves.
+func unsaid(text string, spans []document.Span) []document.Span {
+	says := func(s document.Span) bool {
+		if s.Kind != document.Link {
+			return false
+		}
+		runes := []rune(text)
+		shown := strings.Join(strings.Fields(string(runes[min(max(s.Start, 0), len(runes)):min(max(s.Start, s.End, 0), len(runes))])), "")
+		_, bare, _ := strings.Cut(s.Target, ":")
+		shown, bare = strings.Trim(shown, ".,;:()[]<>/"), strings.Trim(bare, "/")
+		return shown != "" && (strings.Trim(s.Target, "/") == shown || bare == shown || strings.TrimPrefix(bare, "www.") == shown)
+	}
+	if !slices.ContainsFunc(spans, says) {
+		return spans
+	}
+	return slices.DeleteFunc(slices.Clone(spans), says)
 }
 
 // opening is how Markdown begins, and where it is no link also ends, a mark.

@@ -7,47 +7,55 @@ import (
 	"docstream/schemas/document"
 )
 
-// textRenderer writes the bare text: a line a paragraph, cells separated by tabs, an empty line between blocks, a form feed between
-// pages. Running headers and footers are left out.
+// textRenderer writes the bare text: a line a paragraph, cells separated by tabs, an empty line between blocks. Running headers and footers are left out.
 type textRenderer struct {
 	w    *bufio.Writer
 	last string // kind of the block before
 	any  bool
+	flow flow
+}
+
+func newText(w *bufio.Writer) *textRenderer {
+	r := &textRenderer{w: w}
+	r.flow.write = r.block
+	return r
 }
 
 func (r *textRenderer) begin(document.Head) {}
 
 func (r *textRenderer) page(p *document.Page) {
-	for i, b := range p.Blocks {
-		if !shown(b) {
-			continue
+	for _, b := range p.Blocks {
+		if shown(b) {
+			r.flow.block(b)
 		}
-		goesOn := b.Kind == document.ListItem && r.last == document.ListItem && i > 0 ||
-			b.Table != nil && b.Table.Continues && r.last == document.TableKind
-		if r.any && !goesOn {
-			_ = r.w.WriteByte('\n')
-		}
-		r.any, r.last = true, b.Kind
-		if b.Table != nil {
-			for _, row := range grid(b.Table, false) {
-				cells := make([]string, len(row))
-				for j, c := range row {
-					if c != nil {
-						cells[j] = oneLine(c.Text)
-					}
-				}
-				_, _ = r.w.WriteString(strings.TrimRight(strings.Join(cells, "\t"), "\t") + "\n")
-			}
-			continue
-		}
-		if b.Label != "" {
-			_, _ = r.w.WriteString("[" + b.Label + "] ")
-		}
-		_, _ = r.w.WriteString(strings.TrimRight(b.Text, " \n") + "\n")
 	}
 }
 
-func (r *textRenderer) end() {}
+func (r *textRenderer) block(b document.Block) {
+	goesOn := b.Kind == document.ListItem && r.last == document.ListItem || b.Table != nil && b.Table.Continues && r.last == document.TableKind
+	if r.any && !goesOn {
+		_ = r.w.WriteByte('\n')
+	}
+	r.any, r.last = true, b.Kind
+	if b.Table != nil {
+		for _, row := range grid(b.Table, false) {
+			cells := make([]string, len(row))
+			for j, c := range row {
+				if c != nil {
+					cells[j] = oneLine(c.Text)
+				}
+			}
+			_, _ = r.w.WriteString(strings.TrimRight(strings.Join(cells, "\t"), "\t") + "\n")
+		}
+		return
+	}
+	if b.Label != "" {
+		_, _ = r.w.WriteString("[" + b.Label + "] ")
+	}
+	_, _ = r.w.WriteString(strings.TrimRight(b.Text, " \n") + "\n")
+}
+
+func (r *textRenderer) end() { r.flow.flush() }
 
 // shown reports whether a block is part of the text that flows from page to page.
 func shown(b document.Block) bool {

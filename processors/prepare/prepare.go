@@ -20,7 +20,7 @@ import (
 )
 
 // Version changes whenever this stage may give another result for the same bytes and options.
-const Version = "prepare/2"
+const Version = "prepare/3"
 
 // stageName is how the stage is called in events and costs.
 const stageName = "prepare"

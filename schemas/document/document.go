@@ -10,6 +10,7 @@ import (
 	"math"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Formats of the JSON objects.
@@ -71,6 +72,7 @@ type Block struct {
 	Spans      []Span  `json:"spans,omitempty"` // what is said of parts of Text, by start
 	Lines      []Line  `json:"lines,omitempty"`
 	Table      *Table  `json:"table,omitempty"`
+	Continues  bool    `json:"continues,omitempty"` // the sentence goes on where the page before ended
 }
 
 // Kinds of spans.
@@ -183,6 +185,28 @@ type Failure struct {
 type Document struct {
 	Head
 	Pages []Page `json:"pages"`
+}
+
+// Seam says how a text goes on behind a line that ends it so far: how many bytes of a hyphen at the end go, and what stands between. A word
+// that is cut is put together; what a hyphen or dash ties stays tied; scripts without spaces get none.
+func Seam(before, after string) (drop int, between string) {
+	last, size := utf8.DecodeLastRuneInString(before)
+	first, _ := utf8.DecodeRuneInString(after)
+	tied, _ := utf8.DecodeLastRuneInString(before[:len(before)-size])
+	switch word := unicode.IsLetter(tied) || unicode.IsDigit(tied); {
+	case last == '-' && unicode.IsLetter(tied) && unicode.IsLower(first):
+		return size, ""
+	case (last == '-' || last == '–') && word && (unicode.IsLetter(first) || unicode.IsDigit(first)):
+		return 0, ""
+	case unspaced(last) && unspaced(first):
+		return 0, ""
+	}
+	return 0, " "
+}
+
+// unspaced reports whether a script is written without spaces.
+func unspaced(r rune) bool {
+	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana) || r >= 0x3000 && r <= 0x303f || r >= 0xff00 && r <= 0xffef
 }
 
 // Round3 rounds a confidence to three places.

@@ -3,6 +3,7 @@ package pdf
 import (
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,28 +15,82 @@ import (
 // compose puts the words of a page into blocks in reading order.
 func (p *page) compose(t *layer) *document.Page {
 	out := formats.Empty(p.number, p.width, p.height)
+	body := bodySize(t.words)
+	em := max(body, 1)
+	tables, words := ruledTables(t.words, t.rules.lattices(), em)
 	var level, turned []word
-	for _, w := range t.words {
+	for _, w := range words {
 		if w.turned {
 			turned = append(turned, w)
 		} else {
 			level = append(level, w)
 		}
 	}
-	body := bodySize(t.words)
-	for _, r := range order(level, max(body, 1), 0) {
+	for _, r := range tables {
+		level = append(level, r.stand(em)...)
+	}
+	var parts []part
+	shown := map[*ruled]bool{}
+	for _, r := range order(level, em, 0) {
 		if r.table != nil {
-			out.Blocks = append(out.Blocks, r.table.block(body))
+			parts = append(parts, part{block: r.table.block(body)})
 			continue
 		}
-		for _, rows := range paragraphs(r.rows) {
-			out.Blocks = append(out.Blocks, blockOf(rows, body))
+		for _, run := range apart(r.rows) {
+			for _, rows := range paragraphs(run.rows) {
+				parts = append(parts, part{blockOf(rows, body), rows})
+			}
+			if t := run.ruled; t != nil && !shown[t] {
+				shown[t] = true
+				parts = append(parts, part{block: t.block})
+			}
 		}
 	}
-	out.Blocks = append(out.Blocks, p.turned(turned)...)
-	p.running(out.Blocks, body)
+	for _, b := range p.turned(turned) {
+		parts = append(parts, part{block: b})
+	}
+	p.running(parts, body)
+	notes(parts, body)
+	for _, b := range rejoin(parts, body) {
+		out.Blocks = append(out.Blocks, b.block)
+	}
 	levels(out.Blocks, body)
 	return out
+}
+
+// run is rows of words, and the table that comes behind them.
+type run struct {
+	rows  []row
+	ruled *ruled
+}
+
+// apart takes the bands that stand for tables out of rows.
+func apart(rows []row) []run {
+	var out []run
+	now := run{}
+	for _, r := range rows {
+		var words []word
+		var tables []*ruled
+		for _, w := range r.words {
+			if w.table == nil {
+				words = append(words, w)
+			} else if !slices.Contains(tables, w.table) {
+				tables = append(tables, w.table)
+			}
+		}
+		if len(tables) == 0 {
+			now.rows = append(now.rows, r)
+			continue
+		}
+		for _, t := range tables {
+			now.ruled = t
+			out, now = append(out, now), run{}
+		}
+		if len(words) > 0 {
+			now.rows = append(now.rows, rowOf(words))
+		}
+	}
+	return append(out, now)
 }
 
 // turned puts words that do not run from left to right into blocks behind the others, in the order of the file. At the edge of the page
@@ -130,7 +185,7 @@ func breaks(rows []row, start, i int, column rect) bool {
 	if above.all(bold) != r.all(bold) && (above.all(bold) || r.all(bold)) {
 		return true
 	}
-	if marker(r.text()) != "" {
+	if marker(r.text()) != "" || r.raised(0) {
 		return true
 	}
 	first := rows[start]
@@ -176,7 +231,9 @@ func blockOf(rows []row, body float64) document.Block {
 		words = append(words, r.words...)
 	}
 	b.Box = box.box()
-	b.Text = join(b.Lines)
+	var begins []int
+	b.Text, begins = join(rows, b.Lines)
+	b.Spans = spansOf(rows, begins)
 	if n := heading(words, len(rows), b.Text, body); n > 0 {
 		b.Kind, b.Level = document.Heading, n
 	} else if marker(b.Text) != "" {
@@ -207,46 +264,47 @@ func heading(words []word, rows int, text string, body float64) int {
 	return 0
 }
 
-// join makes one text of lines; a word cut at the end of a line is put together again.
-func join(lines []document.Line) string {
+// join makes one text of lines; a word cut at the end of a line is put together again. It also returns where each line begins, in
+// characters.
+func join(rows []row, lines []document.Line) (string, []int) {
 	var b strings.Builder
+	begins := make([]int, len(lines))
+	at := 0
 	for i, l := range lines {
-		if i == 0 {
-			b.WriteString(l.Text)
-			continue
+		if i > 0 {
+			drop, between := document.Seam(lines[i-1].Text, l.Text)
+			if rows[i-1].leadsInto(rows[i]) {
+				drop, between = 0, ""
+			}
+			if drop > 0 {
+				s := b.String()
+				b.Reset()
+				b.WriteString(s[:len(s)-drop])
+				at--
+			}
+			b.WriteString(between)
+			at += len(between)
 		}
-		before := lines[i-1].Text
-		first, _ := utf8.DecodeRuneInString(l.Text)
-		last, _ := utf8.DecodeLastRuneInString(before)
-		switch {
-		case cut(before) && unicode.IsLower(first):
-			s := b.String()
-			b.Reset()
-			b.WriteString(strings.TrimSuffix(s, "-"))
-		case wide(last) && wide(first):
-		default:
-			b.WriteByte(' ')
-		}
+		begins[i] = at
 		b.WriteString(l.Text)
+		at += utf8.RuneCountInString(l.Text)
 	}
-	return b.String()
+	return b.String(), begins
 }
 
-// cut reports whether a line ends in a letter and a hyphen.
-func cut(s string) bool {
-	t, ok := strings.CutSuffix(s, "-")
-	r, _ := utf8.DecodeLastRuneInString(t)
-	return ok && unicode.IsLetter(r)
-}
-
-// wide reports whether a script is written without spaces.
-func wide(r rune) bool {
-	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana) || r >= 0x3000 && r <= 0x303f || r >= 0xff00 && r <= 0xffef
+// leadsInto reports whether an address is cut at the end of the row and goes on in the next.
+func (r row) leadsInto(next row) bool {
+	a, b := r.words[len(r.words)-1], next.words[0]
+	return a.target != "" && a.target == b.target && strings.Contains(a.target, a.text+strings.TrimRight(b.text, ".,;:)]>"))
 }
 
 // running marks the lines at the very top and bottom of a page that are repeated on others: page numbers, titles of the book. A large
 // line at the top is one only where it has a page number at an end.
-func (p *page) running(blocks []document.Block, body float64) {
+func (p *page) running(parts []part, body float64) {
+	blocks := make([]document.Block, len(parts))
+	for i := range parts {
+		blocks[i] = parts[i].block
+	}
 	for i := range blocks {
 		b := &blocks[i]
 		if n := len(b.Lines); n == 0 || n > 3 || utf8.RuneCountInString(b.Text) > 200 || p.closeTo(blocks, i, body) {
@@ -260,6 +318,7 @@ func (p *page) running(blocks []document.Block, body float64) {
 		case b.Box[1] > 0.91*p.height && below && !title:
 			b.Kind, b.Level = document.Footer, 0
 		}
+		parts[i].block = *b
 	}
 }
 

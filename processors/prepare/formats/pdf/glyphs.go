@@ -21,7 +21,10 @@ type word struct {
 	size   float64 // of the font as seen, points
 	bold   bool
 	mono   bool
-	turned bool // does not run from left to right
+	turned bool   // does not run from left to right
+	target string // of the link it is in
+
+	table *ruled // the word is none: it stands for a part of a table
 }
 
 // layer is the text of a page as it lies in the file.
@@ -125,7 +128,8 @@ func (w *writer) add(i int) error {
 		w.layer.bad++
 		r = unicode.ReplacementChar
 	}
-	if n := len(w.run); n > 0 && !adjoins(w.run[n-1].box, box, w.word.turned) {
+	if n := len(w.run); n > 0 && (!adjoins(w.run[n-1].box, box, w.word.turned) ||
+		!w.word.turned && (lifted(box, w.run[n-1].box) || lifted(w.run[n-1].box, box))) {
 		if err := w.end(); err != nil {
 			return err
 		}

@@ -16,10 +16,12 @@ type pictures struct {
 	coverage float64 // square points of the largest picture
 	covered  bool    // the largest picture is painted over text
 	paths    int
+	rules    rules
 }
 
 const (
-	maxObjects = 1000 // looked at on one page
+	maxObjects = 1000 // looked at closely on one page
+	maxTraced  = 5000 // looked at for rules
 	maxDepth   = 3    // of forms inside forms
 )
 
@@ -32,17 +34,26 @@ func (p *page) lookAtPictures() (pictures, error) {
 	}
 	s.objects = c.Count
 	texts := 0
-	for i := range min(c.Count, maxObjects) {
+	for i := range min(c.Count, maxTraced) {
 		o, err := p.pdf.FPDFPage_GetObject(&requests.FPDFPage_GetObject{Page: p.page, Index: i})
 		if err != nil {
 			continue
 		}
-		kind, picture := p.kindOf(o.PageObject, maxDepth)
+		depth := maxDepth
+		if i >= maxObjects {
+			depth = 0
+		}
+		kind, picture := p.kindOf(o.PageObject, depth)
 		switch kind {
 		case enums.FPDF_PAGEOBJ_TEXT:
 			texts++
 		case enums.FPDF_PAGEOBJ_PATH, enums.FPDF_PAGEOBJ_SHADING:
 			s.paths++
+			if kind == enums.FPDF_PAGEOBJ_PATH {
+				s.rules.trace(p, o.PageObject, unmoved)
+			}
+		case enums.FPDF_PAGEOBJ_FORM:
+			s.rules.enter(p, o.PageObject, unmoved, maxDepth)
 		}
 		if !picture {
 			continue

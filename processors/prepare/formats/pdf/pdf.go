@@ -182,6 +182,7 @@ func (d *doc) Read(n int, w formats.Want) (out formats.Page, err error) {
 	if err := p.measure(); err != nil {
 		return out, err
 	}
+	links := p.links()
 	p.flatten()
 	if w.OCR == formats.Force {
 		return d.render(&p, w)
@@ -190,6 +191,7 @@ func (d *doc) Read(n int, w formats.Want) (out formats.Page, err error) {
 	if err != nil {
 		return out, err
 	}
+	t.link(links)
 	switch t.judge() {
 	case good:
 		return formats.Page{Text: p.compose(t)}, nil

@@ -12,6 +12,7 @@ import (
 
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
+	"docstream/processors/prepare/formats/formatstest"
 	"docstream/processors/prepare/formats/pdf"
 	"docstream/processors/prepare/formats/pdf/pdftest"
 	"docstream/schemas"
@@ -117,6 +118,8 @@ func TestTextBecomesBlocksInReadingOrder(t *testing.T) {
 			[]string{"list_item1", "list_item1", "list_item2", "list_item1"}, "1. Count the baskets.\n2. Count the boats.\na) The old ones.\n3. Go home."},
 		"an item goes on below its text": {l(72, 700, "1.") + l(90, 700, prose[0]) + l(90, 688, prose[1]) + l(72, 676, "2.") + l(90, 676, "Go home."),
 			[]string{"list_item1", "list_item1"}, "1. The harbour was quiet when the first boat came in, its sails\n2. Go home."},
+		"a sentence goes on in the next column": {l(72, 700, append(prose[:8:8], "the sun stood over")...) + l(320, 700, "the hills. The boats lay long,", prose[1], prose[2], prose[3], prose[4]),
+			[]string{"paragraph"}, ""},
 		"running lines are told apart": {l(72, 760, "Harbour Days 17") + l(72, 690, prose...) + l(300, 30, "17"), []string{"header", "paragraph", "footer"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,6 +132,38 @@ func TestTextBecomesBlocksInReadingOrder(t *testing.T) {
 			}
 			if got := texts(p.Text); c.text != "" && got != c.text {
 				t.Errorf("text is\n%s\nwant\n%s", got, c.text)
+			}
+		})
+	}
+}
+
+func TestFootnotesAndLinksAreSaidOfTheText(t *testing.T) {
+	const raised = "BT /F1 6 Tf %g %g Td (%s) Tj ET\n"
+	note := pdftest.Lines("F1", 10, 12, 72, 700, prose[0]) + fmt.Sprintf(raised, 211.0, 704.0, "1") + pdftest.Lines("F1", 10, 12, 72, 688, prose[1:]...)
+	foot := fmt.Sprintf(raised, 72.0, 123.0, "1") + pdftest.Text("F1", 8, 77, 120, "Of the north, as they said.")
+	for name, c := range map[string]struct {
+		page pdftest.Page
+		want []string // in the outline
+	}{
+		"a note and its reference": {pdftest.Page{Content: note + foot}, []string{"{note_ref \"1\" 1}", "note[1]: Of the north, as they said.\n"}},
+		"a raised number alone":    {pdftest.Page{Content: note}, []string{"paragraph: The harbour was quiet when the1 first boat"}},
+		"a small line alone":       {pdftest.Page{Content: pdftest.Lines("F1", 10, 12, 72, 700, prose...) + foot}, []string{"paragraph: 1 Of the north, as they said.\n"}},
+		"a link": {pdftest.Page{Content: pdftest.Lines("F1", 10, 12, 72, 700, "See the list of boats for more."),
+			Link: &pdftest.Link{Rect: [4]float64{108, 696, 136, 710}, URI: "https://example.org/boats"}},
+			[]string{"paragraph: See the list of boats for more. {link \"list of\" https://example.org/boats}\n"}},
+		"an address over two lines": {pdftest.Page{Content: pdftest.Lines("F1", 10, 12, 72, 700, "The list of the boats is at https://", "example.org/boats and will stay"),
+			Link: &pdftest.Link{Rect: [4]float64{72, 684, 400, 710}, URI: "https://example.org/boats"}}, []string{" at https://example.org/boats and will stay {"}},
+		"a link that opens a program": {pdftest.Page{Content: pdftest.Text("F1", 10, 72, 700, "See the list"),
+			Link: &pdftest.Link{Rect: [4]float64{72, 696, 150, 710}, URI: "javascript:alert"}}, []string{"paragraph: See the list\n"}},
+		"a link on a page with a form": {pdftest.Page{Content: pdftest.Text("F1", 10, 72, 700, "See the list"), Field: "Albatross",
+			Link: &pdftest.Link{Rect: [4]float64{72, 696, 150, 710}, URI: "mailto:a@example.org"}}, []string{"{link \"See the list\" mailto:a@example.org}"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := formatstest.Outline([]*document.Page{read(t, auto, c.page).Text})
+			for _, want := range c.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("got\n%swant\n%s", got, want)
+				}
 			}
 		})
 	}
@@ -311,7 +346,7 @@ func TestBadFilesAreRefusedWithTheirCode(t *testing.T) {
 
 func TestADamagedPageFailsAlone(t *testing.T) {
 	good := pdftest.Page{Content: pdftest.Text("F1", 12, 72, 700, "fine")}
-	file := bytes.Replace(pdftest.Write(good, good, good), []byte("25 0 R"), []byte("99 0 R"), 1) // the second kid is nowhere
+	file := bytes.Replace(pdftest.Write(good, good, good), []byte("26 0 R"), []byte("99 0 R"), 1) // the second kid is nowhere
 	d, err := open(t, file)
 	if err != nil {
 		t.Fatal(err)

@@ -103,12 +103,18 @@ func rowOf(words []word) row {
 func (r row) text() string {
 	var b strings.Builder
 	for i, w := range r.words {
-		if i > 0 && w.x0-r.words[i-1].x1 > 0.1*min(w.size, r.words[i-1].size) {
+		if i > 0 && r.spaced(i) {
 			b.WriteByte(' ')
 		}
 		b.WriteString(w.text)
 	}
 	return b.String()
+}
+
+// spaced reports whether word i, not the first, stands apart from the one before.
+func (r row) spaced(i int) bool {
+	a, b := r.words[i-1], r.words[i]
+	return b.x0-a.x1 > 0.1*min(a.size, b.size)
 }
 
 // size is the font size most letters of the row have.

@@ -151,7 +151,7 @@ func (g grid) isTable(em float64) bool {
 	widths := g.widths()
 	cells, words, full := 0, 0, 0
 	for y, r := range g.rows {
-		if r.height() > 3*em {
+		if r.height() > 3*em || slices.ContainsFunc(r.words, func(w word) bool { return w.table != nil }) {
 			return false
 		}
 		for i, c := range g.cells[y] {
@@ -220,54 +220,62 @@ func (g grid) spans(r row, em float64) (first, last int, ok bool) {
 func (g grid) block(em float64) document.Block {
 	t := &document.Table{Columns: len(g.edges) + 1}
 	box := g.rows[0].rect
-	var at [][]*document.Cell
+	var at [][]*slot
 	for n, r := range g.rows {
 		box = box.union(r.rect)
 		cells := g.cells[n]
 		joined := n > 0 && len(cells[0]) == 0 && filled(cells) == 1 && r.y0-g.rows[n-1].y1 < 0.35*em
 		if !joined {
-			at = append(at, make([]*document.Cell, t.Columns))
+			at = append(at, make([]*slot, t.Columns))
 		}
 		line := at[len(at)-1]
 		if first, last, ok := g.spans(r, em); ok && !joined {
-			line[first] = &document.Cell{Row: len(at) - 1, Column: first, ColumnSpan: last - first + 1, Text: r.text(), Box: r.box(), Confidence: 1}
+			line[first] = &slot{column: first, toColumn: last + 1, rect: r.rect, words: r.words}
 			continue
 		}
 		for i, c := range cells {
 			if len(c) == 0 {
 				continue
 			}
-			piece := rowOf(c)
 			if line[i] == nil {
-				line[i] = &document.Cell{Row: len(at) - 1, Column: i, Text: piece.text(), Box: piece.box(), Confidence: 1}
-				continue
+				line[i] = &slot{column: i, toColumn: i + 1, rect: rowOf(c).rect}
 			}
-			b := line[i].Box
-			line[i].Text = strings.TrimSpace(line[i].Text + " " + piece.text())
-			line[i].Box = rect{b[0], b[1], b[2], b[3]}.union(piece.rect).box()
+			line[i].words = append(line[i].words, c...)
+			line[i].rect = line[i].union(rowOf(c).rect)
 		}
 	}
 	t.Rows = len(at)
-	header := t.Rows > 1 && headerRow(g, at)
+	texts := make([][]string, len(at))
 	for i, line := range at {
-		for _, c := range line {
-			if c != nil {
-				c.Header = i == 0 && header
-				t.Cells = append(t.Cells, *c)
+		for _, s := range line {
+			if s == nil {
+				continue
 			}
+			c := document.Cell{Row: i, Column: s.column, Box: s.box(), Confidence: 1}
+			if n := s.toColumn - s.column; n > 1 {
+				c.ColumnSpan = n
+			}
+			c.Text, c.Spans = textOf(s.words)
+			texts[i] = append(texts[i], c.Text)
+			t.Cells = append(t.Cells, c)
+		}
+	}
+	if t.Rows > 1 && headerRow(g, texts) {
+		for i := range t.Cells {
+			t.Cells[i].Header = t.Cells[i].Row == 0
 		}
 	}
 	return document.Block{Kind: document.TableKind, Box: box.box(), Confidence: 1, Table: t}
 }
 
 // headerRow reports whether the first row names the columns: it has no digits while a later one has, or it alone is bold.
-func headerRow(g grid, at [][]*document.Cell) bool {
-	digits := func(line []*document.Cell) bool {
-		return slices.ContainsFunc(line, func(c *document.Cell) bool { return c != nil && strings.ContainsAny(c.Text, "0123456789") })
+func headerRow(g grid, texts [][]string) bool {
+	digits := func(line []string) bool {
+		return slices.ContainsFunc(line, func(s string) bool { return strings.ContainsAny(s, "0123456789") })
 	}
 	bold := func(w word) bool { return w.bold }
 	if g.rows[0].all(bold) && !g.rows[len(g.rows)-1].all(bold) {
 		return true
 	}
-	return !digits(at[0]) && slices.ContainsFunc(at[1:], digits)
+	return !digits(texts[0]) && slices.ContainsFunc(texts[1:], digits)
 }

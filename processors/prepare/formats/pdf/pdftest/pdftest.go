@@ -14,7 +14,14 @@ type Page struct {
 	Content       string  // content stream; the fonts are F1 Helvetica, F2 bold, F3 Courier and F4, in which every letter is private
 	Image         *Image  // drawn by Picture
 	Field         string  // value of a form field near the top of the page; empty for none
+	Link          *Link   // a place that leads somewhere
 	Bomb          bool    // the page can draw the form Bomb, which draws others that draw others
+}
+
+// Link is a rectangle, with its lower left corner first, that leads to an address.
+type Link struct {
+	Rect [4]float64
+	URI  string
 }
 
 // Image is a gray picture of 8 bits, usable as /Im.
@@ -56,7 +63,7 @@ func Write(pages ...Page) []byte {
 	w := &writer{}
 	w.buf.WriteString("%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
 	const catalog, tree, f1, f2, f3, f4, cmap, firstBomb, bombs = 1, 2, 3, 4, 5, 6, 7, 8, 12
-	const perPage = 5 // objects
+	const perPage = 6 // objects
 	first := firstBomb + bombs
 	var kids []string
 	for i := range pages {
@@ -85,12 +92,18 @@ func Write(pages ...Page) []byte {
 		if p.Bomb {
 			bomb = fmt.Sprintf("/Bomb %d 0 R", firstBomb)
 		}
-		field := ""
+		var annotations []string
 		if p.Field != "" {
-			field = fmt.Sprintf("/Annots [%d 0 R]", at+3)
+			annotations = append(annotations, fmt.Sprintf("%d 0 R", at+3))
+		}
+		link := Link{}
+		if p.Link != nil {
+			link = *p.Link
+			annotations = append(annotations, fmt.Sprintf("%d 0 R", at+5))
 		}
 		w.object(at, fmt.Sprintf("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %g %g] /Rotate %d /Contents %d 0 R /Resources << "+
-			"/Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R /F4 6 0 R >> /XObject << /Im %d 0 R %s >> >> %s >>", p.Width, p.Height, p.Rotate, at+1, at+2, bomb, field), nil)
+			"/Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R /F4 6 0 R >> /XObject << /Im %d 0 R %s >> >> /Annots [%s] >>",
+			p.Width, p.Height, p.Rotate, at+1, at+2, bomb, strings.Join(annotations, " ")), nil)
 		w.object(at+1, "", []byte(p.Content))
 		img := p.Image
 		if img == nil {
@@ -99,6 +112,8 @@ func Write(pages ...Page) []byte {
 		w.object(at+2, fmt.Sprintf("/Type /XObject /Subtype /Image /Width %d /Height %d /ColorSpace /DeviceGray /BitsPerComponent 8", img.Width, img.Height), img.Pixels)
 		w.object(at+3, fmt.Sprintf("<< /Type /Annot /Subtype /Widget /FT /Tx /T (a) /F 4 /Rect [72 740 372 760] /AP << /N %d 0 R >> >>", at+4), nil)
 		w.object(at+4, "/Type /XObject /Subtype /Form /BBox [0 0 300 20] /Resources << /Font << /F1 3 0 R >> >>", []byte(Text("F1", 10, 0, 5, p.Field)))
+		w.object(at+5, fmt.Sprintf("<< /Type /Annot /Subtype /Link /Rect [%g %g %g %g] /A << /S /URI /URI (%s) >> >>", link.Rect[0], link.Rect[1],
+			link.Rect[2], link.Rect[3], link.URI), nil)
 	}
 	return w.end()
 }
