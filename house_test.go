@@ -68,7 +68,7 @@ var rooms = map[string][]string{
 	"cmd/docstream":      {"schemas", "internal", "producers", "processors", "sinks", "connectors", "gateway", "ops"},
 	"internal/e2e":       {},
 
-	"producers/deadletters": {"schemas", "internal/fault", "internal/stream", "internal/topology"},
+	"producers/deadletters": {"schemas", "internal/fault", "internal/stream", "internal/topology", "producers"},
 	"ops/verify":            {"schemas", "internal/topology", "internal/stream"},
 }
 

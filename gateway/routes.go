@@ -32,6 +32,8 @@ func (g *Gateway) routes() []route {
 		{http.MethodGet, "/api/v1/jobs/:job_id/pages", keys.Documents, g.pageList},
 		{http.MethodGet, "/api/v1/jobs/:job_id/pages/:page", keys.Documents, g.page},
 		{http.MethodPost, "/api/v1/jobs/:job_id/cancel", keys.Documents, g.cancel},
+		{http.MethodPost, "/api/v1/jobs/:job_id/reprocess", keys.Documents, g.idempotent(g.reprocess)},
+		{http.MethodPost, "/api/v1/jobs/:job_id/retry", keys.Documents, g.idempotent(g.retry)},
 		{http.MethodPost, "/api/v1/replays", keys.Admin, g.idempotent(g.startReplay)},
 		{http.MethodGet, "/api/v1/replays", keys.Admin, g.replays},
 		{http.MethodGet, "/api/v1/replays/:replay_id", keys.Admin, g.replay},

@@ -73,6 +73,7 @@ const (
 	DeadLetterNotFound   Code = "DEAD_LETTER_NOT_FOUND"
 	JobEnded             Code = "JOB_ENDED"
 	JobDeleted           Code = "JOB_DELETED"
+	JobNotEnded          Code = "JOB_NOT_ENDED"
 	RateLimited          Code = "RATE_LIMITED"
 	QuotaExceeded        Code = "QUOTA_EXCEEDED"
 	TooManyJobs          Code = "TOO_MANY_JOBS"
@@ -147,6 +148,7 @@ var Codes = map[Code]Info{
 	InvalidSelection:     {http.StatusBadRequest, false, "The selection of a replay names nothing, or a criterion has a value outside its documented set."},
 	DeadLetterNotFound:   {http.StatusNotFound, false, "No such dead letter exists for this tenant."},
 	JobEnded:             {http.StatusConflict, false, "The job has ended already."},
+	JobNotEnded:          {http.StatusConflict, true, "The job has not ended yet."},
 	JobDeleted:           {http.StatusGone, false, "The job was deleted."},
 	ReplayNotFound:       {http.StatusNotFound, false, "No such replay exists for this tenant."},
 	RateLimited:          {http.StatusTooManyRequests, true, "The tenant sent more requests than its plan allows; send again after Retry-After."},

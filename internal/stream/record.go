@@ -27,6 +27,9 @@ func NewWriter(plan topology.Config, codec *schemas.Codec, source string, key sc
 	return &Writer{plan: plan, codec: codec, source: "/docstream/" + source, key: key}
 }
 
+// Encode returns an event in its wire format.
+func (w *Writer) Encode(e schemas.Event) ([]byte, error) { return w.codec.Encode(e) }
+
 // Register makes the kinds of the given topics encodable; call it once before Record.
 func Register(ctx context.Context, codec *schemas.Codec, plan topology.Config) error {
 	for _, s := range plan.Specs() {

@@ -2,13 +2,13 @@ package deadletters
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"docstream/internal/fault"
 	"docstream/internal/stream"
 	"docstream/internal/topology"
+	"docstream/producers"
 	"docstream/schemas"
 )
 
@@ -38,18 +38,7 @@ func (b Box) Request(l Letter, job *schemas.JobSnapshot, now time.Time) (*schema
 	if err := Redrivable(l, job); err != nil {
 		return nil, err
 	}
-	h := job.Head
-	h.At = now.UTC().Truncate(time.Microsecond)
-	h.EventID = schemas.EventIDFor(h.JobID, h.Run+1, "redrive", 0, "DocumentSubmitted", 0)
-	sub := &schemas.DocumentSubmitted{Head: h, RequestID: job.RequestID, APIKeyID: job.APIKeyID, FromPage: 1, Class: job.Class, Priority: job.Priority,
-		Source: job.Source, Options: job.Options, Metadata: job.Metadata, BaseRun: job.Run, Kept: ranges(job.Finished), KeptPipeline: job.Pipeline}
-	wire, err := b.Codec.Encode(sub)
-	if err != nil {
-		return nil, fmt.Errorf("the submission of %s: %w", h.JobID, err)
-	}
-	r := &schemas.RunRequested{Head: h, Submission: wire, AfterRun: job.Run}
-	r.EventID = schemas.EventIDFor(h.JobID, h.Run, "redrive", 0, r.Kind(), 0)
-	return r, nil
+	return producers.Again(b.Codec.Encode, job, "redrive", now, func(sub *schemas.DocumentSubmitted) { producers.Keep(sub, job) })
 }
 
 // OfRun returns the letters of one run.
@@ -78,12 +67,3 @@ func (b Box) Jobs(ctx context.Context, letters []Letter) (map[string]*schemas.Jo
 	}
 	return out, nil
 }
-
-// ranges writes a bitmap as ranges; one of more parts than a selection may have keeps the first ones.
-func ranges(b schemas.Bitmap) string {
-	parts := b.Ranges()
-	return parts[:min(len(parts), maxParts)].String()
-}
-
-// maxParts is how many parts a selection may have.
-const maxParts = 1000
