@@ -42,7 +42,7 @@ func (c *change) fold(ctx context.Context, f schemas.Event) (bool, error) {
 	case *schemas.DocumentOpened:
 		return c.opened(ctx, f)
 	case *schemas.DocumentSplit:
-		return c.split(f.PagesTotal, f.PageRanges)
+		return c.split(f.PagesTotal, f.PageRanges), nil
 	case *schemas.DocumentRefused:
 		return c.refused(ctx, f)
 	case *schemas.PageFinished:
@@ -75,31 +75,26 @@ func (c *change) opened(ctx context.Context, f *schemas.DocumentOpened) (bool, e
 	if f.MediaType != "" {
 		c.s.Source.MediaType = f.MediaType
 	}
-	if c.s.Stage == StagePrepare {
-		c.s.Stage = StagePages
+	c.s.Stage = StagePages
+	c.use(0, f.Costs, 0)
+	if !c.split(f.PagesTotal, f.PageRanges) {
+		c.settle() // a DocumentSplit may have come before
 	}
-	c.use(&f.Head, 0, f.Costs, 0)
-	if f.PageRanges != "" {
-		if _, err := c.split(f.PagesTotal, f.PageRanges); err != nil {
-			return false, err
-		}
-	}
-	c.settle()
 	return true, nil
 }
 
 // split learns the pages of the document, once.
-func (c *change) split(total int, ranges string) (bool, error) {
+func (c *change) split(total int, ranges string) bool {
 	if c.s.PageRanges != "" {
-		return false, nil
+		return false
 	}
-	set, err := schemas.ParseRanges(ranges)
-	if err != nil || set.Count() == 0 {
-		return false, nil // written by a stage of ours; a deadline, not the fold, ends such a job
+	set, _ := schemas.ParseRanges(ranges)
+	if set.Count() == 0 {
+		return false // written by a stage of ours; a deadline, not the fold, ends such a job
 	}
 	c.s.PagesTotal, c.s.PageRanges, c.s.PagesExpected = total, set.String(), set.Count()
 	c.settle()
-	return true, nil
+	return true
 }
 
 func (c *change) refused(ctx context.Context, f *schemas.DocumentRefused) (bool, error) {
@@ -130,7 +125,7 @@ func (c *change) finished(f *schemas.PageFinished) bool {
 		if f.Kept != 0 {
 			units = 0
 		}
-		c.use(&f.Head, f.Page, f.Costs, units)
+		c.use(f.Page, f.Costs, units)
 	}
 	c.s.Finished = schemas.Bitmap(c.s.Finished).Set(f.Page)
 	if f.How == "text" {
@@ -147,7 +142,7 @@ func (c *change) failed(f *schemas.PageFailed) bool {
 	if c.s.Stage == StageCompose || f.Page < 1 || !c.fail(f.Page, schemas.PageFailure{Page: f.Page, Stage: f.Stage, Code: f.Code, Message: f.Message}) {
 		return false
 	}
-	c.use(&f.Head, f.Page, f.Costs, 0)
+	c.use(f.Page, f.Costs, 0)
 	c.settle()
 	return true
 }
@@ -175,8 +170,8 @@ func (c *change) dead(f *schemas.DeadLettered) bool {
 	case f.Stage != "prepare" || f.FromPage <= 1 || c.s.Stage == StageCompose:
 		return false
 	}
-	set, err := schemas.ParseRanges(c.s.PageRanges)
-	if err != nil || set.Count() == 0 {
+	set, _ := schemas.ParseRanges(c.s.PageRanges)
+	if set.Count() == 0 {
 		return c.end(schemas.Failed, f.Code, f.Message)
 	}
 	moved := false
@@ -185,16 +180,14 @@ func (c *change) dead(f *schemas.DeadLettered) bool {
 			moved = c.fail(page, schemas.PageFailure{Page: page, Stage: f.Stage, Code: f.Code, Message: f.Message}) || moved
 		}
 	}
-	if moved {
-		c.settle()
-	}
+	c.settle()
 	return moved
 }
 
 // settle asks for the outputs once every page is closed; a document none of whose pages has a result has failed.
 func (c *change) settle() {
 	s := c.s
-	if s.OpenedAt.IsZero() || s.PagesExpected == 0 || s.PagesDone+s.PagesFailed < s.PagesExpected || s.Stage == StageCompose {
+	if s.OpenedAt.IsZero() || s.PagesExpected == 0 || s.PagesDone+s.PagesFailed < s.PagesExpected {
 		return
 	}
 	if s.PagesDone == 0 {
@@ -215,7 +208,7 @@ func (c *change) composed(f *schemas.DocumentComposed) bool {
 	if c.s.Stage != StageCompose {
 		return false
 	}
-	c.use(&f.Head, 0, f.Costs, 0)
+	c.use(0, f.Costs, 0)
 	c.s.Outputs = f.Outputs
 	if c.s.PagesFailed > 0 {
 		return c.end(schemas.Partial, "", "")
@@ -230,12 +223,11 @@ func (c *change) end(status schemas.Status, code, message string) bool {
 }
 
 // use writes one usage row for each stage that worked on the page. It is called once for each page: by its first closing fact.
-func (c *change) use(from *schemas.Head, page int, costs []schemas.StageCost, units int) {
+func (c *change) use(page int, costs []schemas.StageCost, units int) {
 	for _, k := range costs {
 		u := &schemas.UsageRecorded{Page: page, APIKeyID: c.s.APIKeyID, Stage: k.Stage, Device: k.Device, Units: units, CPUMicros: k.CPUMicros, WallMicros: k.WallMicros}
 		u.Head = c.head(page, u.Kind())
 		u.EventID = schemas.EventIDFor(c.s.JobID, c.s.Run, k.Stage, page, u.Kind(), 0)
-		u.At = from.At
 		c.out = append(c.out, u)
 		c.s.CPUMicros += k.CPUMicros
 	}

@@ -17,6 +17,10 @@ func (c *change) retried(ctx context.Context, f *schemas.RetryScheduled) (bool, 
 	if c.over(r) {
 		return false, nil
 	}
+	at, found := slices.BinarySearchFunc(c.s.Retries, r, compareRetries)
+	if (found && !later(r, c.s.Retries[at])) || at >= maxRetries {
+		return false, nil
+	}
 	if c.s.Source.Key == "" && len(f.Submission) > 0 {
 		sub, err := c.track.submission(ctx, f.Submission)
 		if err != nil {
@@ -24,20 +28,12 @@ func (c *change) retried(ctx context.Context, f *schemas.RetryScheduled) (bool, 
 		}
 		describe(c.s, sub)
 	}
-	at, found := slices.BinarySearchFunc(c.s.Retries, r, compareRetries)
-	switch {
-	case !found:
-		c.s.Retries = slices.Insert(c.s.Retries, at, r)
-		if at >= maxRetries {
-			c.s.Retries = c.s.Retries[:maxRetries]
-			return false, nil
-		}
-		c.s.Retries = c.s.Retries[:min(len(c.s.Retries), maxRetries)]
-	case later(r, c.s.Retries[at]):
+	if found {
 		c.s.Retries[at] = r
-	default:
-		return false, nil
+		return true, nil
 	}
+	c.s.Retries = slices.Insert(c.s.Retries, at, r)
+	c.s.Retries = c.s.Retries[:min(len(c.s.Retries), maxRetries)]
 	return true, nil
 }
 
