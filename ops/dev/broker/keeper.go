@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -136,6 +138,11 @@ func partitionOf(name string) (topic string, partition int32, ok bool) {
 	}
 	topic, err := unescape(name[:i])
 	return topic, partition, err == nil
+}
+
+// directory is the fake's name for a partition.
+func directory(topic string, partition int32) string {
+	return url.PathEscape(topic) + "-" + strconv.Itoa(int(partition))
 }
 
 // linkTree links every file of a directory tree into another one.

@@ -39,7 +39,7 @@ type groupEntry struct {
 }
 
 // prepare makes the directory ready for the fake to load. After an orderly stop there is nearly nothing to do. After a
-// kill it finishes the transaction that was being ended, aborts every other open one for good, with a record in the
+// kill, or where a segment has lost its tail since, it finishes the transaction that was being ended, aborts every other open one for good, with a record in the
 // log (the fake would do so in memory only, and forget it at the next kill), and cuts torn tails off.
 func (k keeper) prepare(log *slog.Logger) error {
 	if err := os.MkdirAll(k.logDir, 0o700); err != nil {
@@ -49,6 +49,12 @@ func (k keeper) prepare(log *slog.Logger) error {
 		return err
 	}
 	orderly := os.Remove(filepath.Join(k.dir, cleanFile)) == nil
+	if orderly {
+		var err error
+		if orderly, err = k.whole(); err != nil {
+			return err
+		}
+	}
 	if _, err := os.Stat(filepath.Join(k.logDir, "meta.json")); err == nil && !orderly {
 		if err := k.recover(log); err != nil {
 			return err
@@ -78,10 +84,21 @@ func (k keeper) recover(log *slog.Logger) error {
 	if err := ignoreGone(err); err != nil {
 		return err
 	}
-	aborted := map[int64]int16{}
+	endings, err := k.endings()
+	if err != nil {
+		return err
+	}
+	if unfinished != nil {
+		endings[ending{unfinished.ProducerID, unfinished.Epoch}] = unfinished.Commit
+	}
+	aborted, ends := map[int64]int16{}, map[string]int64{}
 	for _, d := range dirs {
-		if err := k.closeTransactions(d.Name(), unfinished, aborted, log); err != nil {
+		p, err := k.closeTransactions(d.Name(), endings, aborted, log)
+		if err != nil {
 			return fmt.Errorf("partition %s: %w", d.Name(), err)
+		}
+		if p.base >= 0 {
+			ends[d.Name()] = p.next
 		}
 	}
 	if unfinished != nil {
@@ -99,35 +116,38 @@ func (k keeper) recover(log *slog.Logger) error {
 			return err
 		}
 	}
+	if err := k.rewindGroups(ends, log); err != nil {
+		return err
+	}
 	return ignoreGone(os.Remove(filepath.Join(k.dir, decisionFile)))
 }
 
 // closeTransactions mends one partition and ends each transaction that is open in it.
-func (k keeper) closeTransactions(name string, unfinished *decision, aborted map[int64]int16, log *slog.Logger) error {
+func (k keeper) closeTransactions(name string, endings map[ending]bool, aborted map[int64]int16, log *slog.Logger) (*partition, error) {
 	p, err := readPartition(filepath.Join(k.partitions(), name))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, what := range p.torn {
-		log.Warn("cut off a torn tail that was never acknowledged", "partition", name, "cut", what)
+		log.Warn("cut off a torn tail", "partition", name, "cut", what)
 	}
 	if err := p.mend(); err != nil {
-		return err
+		return nil, err
 	}
 	for pid, epoch := range p.open {
-		if unfinished != nil && unfinished.ProducerID == pid && unfinished.Epoch == epoch {
-			if err := p.append(marker(pid, epoch, unfinished.Commit)); err != nil {
-				return err
+		if commit, known := endings[ending{pid, epoch}]; known {
+			if err := p.append(marker(pid, epoch, commit)); err != nil {
+				return nil, err
 			}
 			continue
 		}
 		log.Warn("aborted a transaction that a kill left open", "partition", name, "producer", pid)
 		aborted[pid] = max(aborted[pid], epoch)
 		if err := p.append(marker(pid, epoch+1, false)); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return p, nil
 }
 
 // unfinished returns the decision that the fake had begun to carry out, nil where there is none.
@@ -182,23 +202,18 @@ func (k keeper) finish(d decision) error {
 
 // producer replays the producer log for one producer; nil where it was never initialised.
 func (k keeper) producer(pid int64) (*producerEntry, error) {
-	data, err := os.ReadFile(filepath.Join(k.logDir, producerLog))
-	if err != nil {
-		return nil, ignoreGone(err)
-	}
 	var known *producerEntry
-	for size := entrySize(data); size > 0; size = entrySize(data) {
+	err := k.entries(producerLog, func(body []byte) {
 		var e producerEntry
-		if err := json.Unmarshal(data[entryHeader:size], &e); err == nil && e.PID == pid {
+		if err := json.Unmarshal(body, &e); err == nil && e.PID == pid {
 			if e.Type == "init" {
 				known = &e
 			} else if known != nil {
 				known.Epoch = e.Epoch
 			}
 		}
-		data = data[size:]
-	}
-	return known, nil
+	})
+	return known, err
 }
 
 // entryHeader frames an entry of a state log: length and CRC of what follows, then a version; little-endian.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"net/url"
@@ -35,11 +36,13 @@ type partition struct {
 	epoch int32           // leader epoch of the last batch
 	open  map[int64]int16 // producer → epoch of transactions without an end
 	torn  []string        // what was cut off, in words
+	ended map[ending]bool // how transactions ended here: true, with a commit
+	holds bool            // a batch, at least
 }
 
 // readPartition reads all segments of a directory; a missing directory is an empty partition.
 func readPartition(dir string) (*partition, error) {
-	p := &partition{dir: dir, base: -1, open: map[int64]int16{}}
+	p := &partition{dir: dir, base: -1, open: map[int64]int16{}, ended: map[ending]bool{}}
 	files, err := filepath.Glob(filepath.Join(dir, "*.dat"))
 	if err != nil {
 		return nil, err
@@ -71,7 +74,7 @@ func (p *partition) readSegment(base int64, last bool) error {
 	if err := ignoreGone(err); err != nil {
 		return err
 	}
-	p.base = base
+	p.base, p.next = base, max(p.next, base)
 	pos, n := 0, 0
 	for ; ; n++ {
 		size := batchSize(data[pos:])
@@ -81,14 +84,19 @@ func (p *partition) readSegment(base int64, last bool) error {
 		p.see(data[pos:pos+size], index, n)
 		pos += size
 	}
-	if pos == len(data) {
+	missing := len(index)/indexEntry - n
+	if pos == len(data) && (missing <= 0 || !last) {
 		return nil
 	}
 	if !last {
 		return fmt.Errorf("segment %s.dat is damaged at byte %d and later segments follow: "+
 			"restore it, or delete the topic's directory", path, pos)
 	}
-	p.torn = append(p.torn, fmt.Sprintf("%d bytes after offset %d", len(data)-pos, p.next-1))
+	what := fmt.Sprintf("%d bytes after offset %d", len(data)-pos, p.next-1)
+	if missing > 0 {
+		what += fmt.Sprintf(", of %d batches that the index knows", missing)
+	}
+	p.torn = append(p.torn, what)
 	return nil
 }
 
@@ -98,6 +106,7 @@ func (p *partition) readSegment(base int64, last bool) error {
 func (p *partition) see(batch, index []byte, n int) {
 	attributes := binary.BigEndian.Uint16(batch[21:])
 	pid := int64(binary.BigEndian.Uint64(batch[43:]))
+	p.holds = true
 	p.next = int64(binary.BigEndian.Uint64(batch)) + int64(binary.BigEndian.Uint32(batch[23:])) + 1
 	p.epoch = int32(binary.BigEndian.Uint32(batch[12:]))
 	inTransaction := attributes&transactional != 0
@@ -107,6 +116,9 @@ func (p *partition) see(batch, index []byte, n int) {
 	switch {
 	case attributes&control != 0:
 		delete(p.open, pid)
+		if commit, ok := outcome(batch); ok {
+			p.ended[ending{pid, int16(binary.BigEndian.Uint16(batch[51:]))}] = commit
+		}
 	case inTransaction:
 		p.open[pid] = int16(binary.BigEndian.Uint16(batch[51:]))
 	}
@@ -135,6 +147,14 @@ func (p *partition) mend() error {
 				newIndexEntry(p.epoch, attributes&transactional != 0 && attributes&control == 0)...)
 		}
 		pos, n = pos+size, n+1
+	}
+	if !p.holds && p.base > 0 {
+		// The fake lets a partition without a batch begin at 0 again: one invisible record keeps its end.
+		if err := errors.Join(os.Remove(path+".dat"), ignoreGone(os.Remove(path+".idx"))); err != nil {
+			return err
+		}
+		p.base, p.next = -1, p.base-1
+		return p.append(marker(-1, -1, false))
 	}
 	if err := os.Truncate(path+".dat", int64(pos)); err != nil {
 		return err
@@ -178,6 +198,16 @@ func marker(pid int64, epoch int16, commit bool) kmsg.RecordBatch {
 	b.Length = int32(len(encoded) - 12)
 	b.CRC = int32(crc32.Checksum(encoded[21:], castagnoli))
 	return b
+}
+
+// outcome reads how a control batch ends its transaction.
+func outcome(batch []byte) (commit, ok bool) {
+	var b kmsg.RecordBatch
+	var r kmsg.Record
+	if b.ReadFrom(batch) != nil || r.ReadFrom(b.Records) != nil || len(r.Key) < 4 {
+		return false, false
+	}
+	return kmsg.ControlRecordKeyType(binary.BigEndian.Uint16(r.Key[2:])) == kmsg.ControlRecordKeyTypeCommit, true
 }
 
 // batchSize is the size of the whole and undamaged batch that data begins with, 0 where there is none.
