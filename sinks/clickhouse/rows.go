@@ -33,6 +33,7 @@ type (
 		OpenedAt      *time.Time `ch:"opened_at"`
 		EndedAt       *time.Time `ch:"ended_at"`
 		At            time.Time  `ch:"at"`
+		ReplayID      string     `ch:"replay_id"`
 	}
 	pageRow struct {
 		EventID      string    `ch:"event_id"`
@@ -107,7 +108,7 @@ func row(e schemas.Event) (table string, r any) {
 			PagesExpected: count(e.PagesExpected), PagesDone: count(e.PagesDone), PagesFailed: count(e.PagesFailed),
 			MediaType: e.MediaType, SizeBytes: size(e.Size), Class: e.Class, Priority: e.Priority, ErrorCode: e.Code, Pipeline: e.Pipeline,
 			Words: size(e.Words), CPUMicros: size(e.CPUMicros),
-			SubmittedAt: instant(e.SubmittedAt), OpenedAt: maybe(e.OpenedAt), EndedAt: maybe(e.EndedAt), At: instant(e.At),
+			SubmittedAt: instant(e.SubmittedAt), OpenedAt: maybe(e.OpenedAt), EndedAt: maybe(e.EndedAt), At: instant(e.At), ReplayID: e.ReplayID,
 		}
 	case *schemas.PageFinished:
 		cpu, wall := spent(e.Costs)
