@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"docstream/internal/failpoint"
 	"docstream/internal/fault"
 	"docstream/schemas"
 )
@@ -61,6 +62,7 @@ func (g *Gateway) take(c *gin.Context, u *upload) (*promise, error) {
 		u.discard(c.Request.Context())
 		return nil, err
 	}
+	failpoint.At(failpoint.Stored)
 	if u.options.webhook != "" {
 		if err := g.webhookAddress("webhook_url", u.options.webhook); err != nil {
 			u.discard(c.Request.Context())
@@ -77,6 +79,7 @@ func (g *Gateway) take(c *gin.Context, u *upload) (*promise, error) {
 	if p, err = u.settle(c, once, p); err != nil {
 		return nil, err
 	}
+	failpoint.At(failpoint.Promised)
 	pending, err := g.publish(c.Request.Context(), p.Submission)
 	if pending != nil { // the slot is free when the log has made up its mind: what hangs stays bounded
 		free := release
@@ -91,6 +94,7 @@ func (g *Gateway) take(c *gin.Context, u *upload) (*promise, error) {
 		}
 		return nil, err
 	}
+	failpoint.At(failpoint.Published)
 	return p, nil
 }
 

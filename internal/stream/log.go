@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
+	"docstream/internal/failpoint"
 	"docstream/internal/fault"
 	"docstream/internal/topology"
 	"docstream/schemas"
@@ -215,6 +216,7 @@ func (l *logRunner) store(ctx context.Context, cl *kgo.Client, all bool) error {
 	if len(commit) == 0 {
 		return failed
 	}
+	failpoint.At(l.spec.Name + failpoint.Written)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.h.cfg.TransactionTimeout)
 	defer cancel()
 	cl.CommitOffsetsSync(ctx, commit, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, _ *kmsg.OffsetCommitResponse, err error) {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"docstream/internal/failpoint"
 )
 
 // session is one transactional consumer group member: what it polls, what it produces and its offsets end together or not at all.
@@ -134,6 +136,7 @@ func (s *session) run(ctx context.Context, max int, each func(context.Context, [
 		if err != nil {
 			return err // the lane is stopping; nothing was begun, so whoever comes next finds the same records
 		}
+		failpoint.At(s.stage + failpoint.Worked)
 		if err := s.commit(records, out); err != nil && !s.reopen(ctx, err) {
 			return ctx.Err()
 		}
@@ -170,7 +173,9 @@ func (s *session) commit(in, out []*kgo.Record) error {
 		s.current.Produce(ctx, r, p.Promise())
 	}
 	produced := p.Err()
+	failpoint.At(s.stage + failpoint.Produced)
 	committed, err := s.current.End(ctx, kgo.TransactionEndTry(produced == nil))
+	failpoint.At(s.stage + failpoint.Committed)
 	s.h.metrics.commit.WithLabelValues(s.stage).Observe(time.Since(began).Seconds())
 	outcome := "committed"
 	if !committed {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/failpoint"
 	"docstream/internal/fault"
 	"docstream/internal/topology"
 	"docstream/schemas"
@@ -127,6 +128,7 @@ func (s *sinkRunner) one(ctx context.Context, b schemas.Batch, records []*kgo.Re
 		began := time.Now()
 		err := s.guarded(ctx, b)
 		if err == nil {
+			failpoint.At(s.spec.Name + failpoint.Written)
 			s.pace.add(time.Since(began) / time.Duration(len(records)))
 			s.h.metrics.records.WithLabelValues(s.spec.Name, s.topic.Name, "done").Add(float64(len(records)))
 			return nil, nil

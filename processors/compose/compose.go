@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"docstream/internal/blob"
+	"docstream/internal/failpoint"
 	"docstream/internal/fault"
 	"docstream/schemas"
 	"docstream/schemas/document"
@@ -59,6 +60,7 @@ func (s *Stage) Work(ctx context.Context, e *schemas.DocumentFinished, _ schemas
 	if err != nil {
 		return nil, err
 	}
+	failpoint.At(failpoint.Composed)
 	h := e.Head
 	h.EventID = schemas.EventIDFor(h.JobID, h.Run, stageName, 0, "DocumentComposed", 0)
 	h.At = time.Now().UTC()

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"docstream/internal/blob"
+	"docstream/internal/failpoint"
 	"docstream/schemas"
 	"docstream/schemas/document"
 )
@@ -143,6 +144,7 @@ func (s *Stage) upload(ctx context.Context, k *sink, out *io.PipeReader) error {
 	if k.exists = errors.Is(err, blob.ErrExists); k.exists {
 		_, err = io.Copy(io.Discard, out)
 	}
+	failpoint.At(failpoint.Composing)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 
 	driver "github.com/ClickHouse/clickhouse-go/v2"
 
+	"docstream/internal/failpoint"
 	"docstream/internal/fault"
 	"docstream/schemas"
 )
@@ -31,6 +32,7 @@ func (s *Sink) Write(ctx context.Context, b schemas.Batch) (err error) {
 		if err := s.insert(ctx, t.name, t.columns, token, rows[t.name]); err != nil {
 			return err
 		}
+		failpoint.At(failpoint.Inserted)
 		s.metrics.rows.WithLabelValues(sinkName, t.name).Add(float64(len(rows[t.name])))
 	}
 	return nil
