@@ -11,7 +11,7 @@ PYTHON  ?= python3
 export DOCSTREAM_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-notifications test-replay chaos build parts lint generate release-schemas bench bench-engine cluster secrets clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
+.PHONY: help run test test-notifications test-replay chaos crashes outages build parts lint generate release-schemas bench bench-engine cluster secrets clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -50,6 +50,12 @@ test-replay: parts build ## 1,000 documents run again, twice, under kill -9
 
 chaos: parts build ## 500 documents under kill -9 of random processes, checked by docstream verify; SEED=n runs one again
 	DOCSTREAM_TEST_CHAOS=500 DOCSTREAM_TEST_SEED=$(SEED) go test -count=1 -timeout 60m ./internal/e2e -run TestNoKillBreaksAPromise -v
+
+crashes: parts build ## end processes between every two steps of their work, checked by docstream verify
+	DOCSTREAM_TEST_ROUNDS=100 DOCSTREAM_TEST_SEED=$(SEED) go test -count=1 -timeout 60m ./internal/e2e -run TestACrashBetweenAnyTwoSteps -v
+
+outages: parts build ## take away what the service stands on, each for OUTAGE (30s), checked by docstream verify
+	DOCSTREAM_TEST_OUTAGE=$(or $(OUTAGE),30s) go test -count=1 -timeout 60m ./internal/e2e -run TestWhatIsAwayIsWaitedFor -v
 
 lint: needs-go ## vet, formatting, and staticcheck where it is pinned
 	go vet ./...

@@ -23,6 +23,7 @@ import (
 type devOptions struct {
 	listen          string
 	kafka, registry string
+	s3              string // URL; empty: the embedded one
 	workers         int
 	parts           string // path of docstream-parts
 	try             string // document to submit once everything serves
@@ -49,6 +50,7 @@ func (p *program) devCommand() *cobra.Command {
 	f.StringVar(&o.listen, "listen", "", "address of the API; port 0 picks one and remembers it (default 127.0.0.1:8080, or another port where that is taken)")
 	f.StringVar(&o.kafka, "kafka", "", "brokers to use instead of the embedded one, parted by commas")
 	f.StringVar(&o.registry, "registry", "", "URL of the schema registry that goes with --kafka")
+	f.StringVar(&o.s3, "s3", "", "URL of the S3 endpoint to use instead of the embedded one, with the objects settings for bucket and keys")
 	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "pages read at a time")
 	f.StringVar(&o.parts, "parts-bin", "", "path of docstream-parts (default beside docstream)")
 	f.StringVar(&o.try, "try", "", "once everything serves, submit this document and print its text; without a value: a bundled scan")

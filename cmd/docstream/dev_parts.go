@@ -42,11 +42,13 @@ func (s *supervisor) startParts(ctx context.Context) error {
 			return err
 		})
 	}
-	g.Go(func() error {
-		keys := []string{"DOCSTREAM_PARTS_S3_ACCESS_KEY=" + s.secrets.S3AccessKey, "DOCSTREAM_PARTS_S3_SECRET_KEY=" + s.secrets.S3SecretKey}
-		_, err := s.part(ctx, 0, keys, "s3", "--data", s.folder.path("s3"), "--listen", s.local("s3"), "--bucket", s.config.Objects.Bucket)
-		return err
-	})
+	if s.options.s3 == "" {
+		g.Go(func() error {
+			keys := []string{"DOCSTREAM_PARTS_S3_ACCESS_KEY=" + s.secrets.S3AccessKey, "DOCSTREAM_PARTS_S3_SECRET_KEY=" + s.secrets.S3SecretKey}
+			_, err := s.part(ctx, 0, keys, "s3", "--data", s.folder.path("s3"), "--listen", s.local("s3"), "--bucket", s.config.Objects.Bucket)
+			return err
+		})
+	}
 	if s.analytics() {
 		g.Go(func() error {
 			_, err := s.part(ctx, background, nil, "clickhouse", "--data", s.folder.path("clickhouse"), "--listen", s.local("clickhouse"), "--lib", s.library())

@@ -48,8 +48,10 @@ func (s *supervisor) configure() {
 	if s.options.kafka != "" {
 		c.Kafka.Brokers, c.Kafka.Registry = strings.Split(s.options.kafka, ","), s.options.registry
 	}
-	c.Objects.Endpoint, c.Objects.PathStyle = "http://"+s.local("s3"), true
-	c.Objects.AccessKey, c.Objects.SecretKey = s.secrets.S3AccessKey, s.secrets.S3SecretKey
+	if c.Objects.Endpoint = s.options.s3; s.options.s3 == "" {
+		c.Objects.Endpoint, c.Objects.PathStyle = "http://"+s.local("s3"), true
+		c.Objects.AccessKey, c.Objects.SecretKey = s.secrets.S3AccessKey, s.secrets.S3SecretKey
+	}
 	c.Prepare.SourceDir = s.folder.path("work", "sources")
 	c.Prepare.CompileDir = compiled(*c)
 	c.Telemetry.Metrics = "" // each role gets its own

@@ -35,6 +35,8 @@ type platform struct {
 	done    chan struct{}
 	dev     devFile
 	log     *lockedBuffer
+
+	registry *door // before the registry, where that is the test's own
 }
 
 // devFile is DIR/dev.json.
@@ -42,6 +44,7 @@ type devFile struct {
 	API        string         `json:"api"`
 	Gateways   []string       `json:"gateways"` // of a cluster: each by itself, where API is the proxy before them
 	Kafka      string         `json:"kafka"`
+	Prefix     string         `json:"topics_prefix"`
 	Registry   string         `json:"registry"`
 	S3         string         `json:"s3"`
 	ClickHouse string         `json:"clickhouse"`
@@ -62,7 +65,8 @@ func start(t testing.TB, more ...string) *platform {
 		registry := srfake.New() // outlives restarts of the platform, as a registry does
 		t.Cleanup(registry.Close)
 		plan := testenv.Plan(t)
-		p.args = []string{"--kafka", brokers, "--registry", registry.URL(), "--set", "topics.prefix=" + plan.Prefix}
+		p.registry = newDoor(t, registry.URL())
+		p.args = []string{"--kafka", brokers, "--registry", p.registry.url, "--set", "topics.prefix=" + plan.Prefix}
 	}
 	p.args = append(p.args, more...)
 	p.boot()
