@@ -69,10 +69,10 @@ generate: needs-go ## make generated files anew
 	go generate ./...
 	go run ./ops/docs/reference ops/docs/reference.md
 
-release-schemas: ## keep the schemas of today as released, if they differ from the newest release
+release-schemas: ## keep the schemas of today, and the log of this build, as released, if they differ from the newest release
 	@n=$$(ls schemas/released | grep -E '^[0-9]+$$' | sort -n | tail -1); \
 	if diff -q <(cat schemas/*.avsc) <(cat schemas/released/$$n/*.avsc) >/dev/null; then echo "nothing changed since release $$n"; else \
-	mkdir schemas/released/$$((n+1)) && cp schemas/*.avsc schemas/released/$$((n+1))/ && echo "released as $$((n+1))"; fi
+	mkdir schemas/released/$$((n+1)) && cp schemas/*.avsc schemas/released/$$((n+1))/ && go test -count=1 ./processors/track -run TestTheLogsOfReleased -args -record $$((n+1)) && echo "released as $$((n+1))"; fi
 
 cluster: build ## run the services of docker-compose.kafka.yml as processes here, and the suite on them (KEEP=1 stays up)
 	@$(PYTHON) ops/parts/fetch.py --with kafka --with apicurio
