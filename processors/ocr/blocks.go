@@ -1,6 +1,8 @@
 package ocr
 
 import (
+	"slices"
+
 	"docstream/internal/engine/reading"
 	"docstream/schemas/document"
 )
@@ -26,24 +28,26 @@ type draft struct {
 const (
 	insideShare = 0.5  // of a line in a region for it to belong there
 	textShare   = 0.25 // of a figure that is lines: above it the region is none: a form is often taken for a figure
+	tallLine    = 1.25 // heights of the usual line from which one is set larger
 	marginShare = 0.15 // of the page's height in which headers and footers are believed
 )
 
 // blocks puts the lines into regions, makes paragraphs of the rest, and returns all in reading order.
 func (a *assembly) blocks() []document.Block {
+	tables, lines := a.ruled(a.torn(a.lines))
+	kept := slices.Clone(tables)
 	drafts := make([]draft, len(a.regions))
 	for i, r := range a.regions {
 		drafts[i] = draft{kind: a.kind(r), score: r.score, box: r.box, flat: r.box}
 	}
 	var loose []placed
-	for _, l := range a.lines {
+	for _, l := range lines {
 		if i := a.home(l); i >= 0 {
 			drafts[i].lines = append(drafts[i].lines, l)
 		} else {
 			loose = append(loose, l)
 		}
 	}
-	var kept []draft
 	for _, d := range drafts {
 		if (d.kind == document.TableKind || d.kind == document.Figure && isGrid(d.lines)) && !a.prose(d.lines) {
 			d.grid = a.table(d.lines)
@@ -52,11 +56,11 @@ func (a *assembly) blocks() []document.Block {
 			loose = append(loose, d.lines...)
 			continue
 		}
-		if d.settle(); len(d.lines) > 0 || d.kind == document.Figure {
+		if a.settle(&d); len(d.lines) > 0 || d.kind == document.Figure && !slices.ContainsFunc(tables, d.within) {
 			kept = append(kept, a.columns(d)...)
 		}
 	}
-	forms, loose := a.forms(loose)
+	forms, kept, loose := a.forms(kept, loose)
 	kept = append(append(kept, forms...), a.paragraphs(loose)...)
 	var out []document.Block
 	for _, d := range a.order(kept) {
@@ -91,6 +95,9 @@ func (a *assembly) home(l placed) int {
 	return best
 }
 
+// within reports whether most of a region lies in a table.
+func (d *draft) within(table draft) bool { return d.box.Shared(table.box) > insideShare*d.box.Area() }
+
 // ink is the share of the region that lines cover.
 func (d *draft) ink() float64 {
 	var sum float64
@@ -102,7 +109,7 @@ func (d *draft) ink() float64 {
 
 // settle corrects a region's kind by the lines found in it, and gives text the box of its lines. The layout model takes a table without
 // rules for a figure.
-func (d *draft) settle() {
+func (a *assembly) settle(d *draft) {
 	if len(d.lines) == 0 {
 		return
 	}
@@ -113,6 +120,8 @@ func (d *draft) settle() {
 	switch {
 	case d.grid != nil:
 		d.kind = document.TableKind
+	case d.kind == document.Header && a.tall(d.lines): // what runs along all pages is not set larger than their text
+		d.kind = document.Heading
 	case d.kind == document.Heading && (len(d.lines) > 5 || chars > 400):
 		d.kind = document.Paragraph
 	}
@@ -121,6 +130,15 @@ func (d *draft) settle() {
 	if d.kind != document.Figure && d.kind != document.TableKind {
 		d.box = box
 	}
+}
+
+// tall reports whether lines are larger than the usual one of the page.
+func (a *assembly) tall(lines []placed) bool {
+	var heights []float64
+	for _, l := range lines {
+		heights = append(heights, l.quad.height())
+	}
+	return median(heights) >= tallLine*a.body
 }
 
 // order puts running headers first and footers last, the rest by columns.

@@ -7,6 +7,7 @@ import (
 
 	"docstream/internal/engine/raster"
 	"docstream/internal/engine/reading"
+	"docstream/internal/engine/ruling"
 	"docstream/schemas"
 	"docstream/schemas/document"
 )
@@ -20,6 +21,7 @@ func (r *Reader) Page(im *raster.Image, number, dpi int, regions []schemas.LaidR
 	}
 	a := &assembly{scale: 72 / float64(max(dpi, 1)), width: float64(v.image.W), height: float64(v.image.H)}
 	a.place(lines)
+	a.across, a.down = r.rules(v.image, a)
 	a.regions = turnRegions(regions, v.degrees, float64(im.W), float64(im.H))
 	p := &document.Page{
 		Format: document.PageFormat, Number: number, Unit: "pt", Source: "ocr", Rotation: v.degrees,
@@ -74,6 +76,8 @@ type placed struct {
 	words []word
 	box   reading.Box // around it
 	flat  reading.Box // around it after the page's slant was taken out: what order and rows go by
+
+	number int // among the lines that forms are looked for in
 }
 
 func (p placed) middle() float64 { return (p.flat.Y0 + p.flat.Y1) / 2 }
@@ -86,21 +90,27 @@ type assembly struct {
 	regions       []region
 	body          float64 // median height of a line
 	slant         float64 // radians
+
+	across, down []ruling.Rule // drawn on the page, without the slant
 }
 
-const minSlant = 0.5 * math.Pi / 180 // radians; less is noise of the detector
+// What of a slant is noise of the detector.
+const (
+	minSlant = 0.5 * math.Pi / 180 // radians
+	minRise  = 0.1                 // of the usual long line from end to end, in heights of a line: short ones say little
+)
 
 // place prepares the lines: the slant of the page is the median direction of its long lines.
 func (a *assembly) place(lines []line) {
-	var angles, heights []float64
+	var angles, heights, widths []float64
 	for _, l := range lines {
 		heights = append(heights, l.quad.height())
 		if t := l.quad.angle(); l.quad.width() > 4*l.quad.height() && math.Abs(t) < math.Pi/6 {
-			angles = append(angles, t)
+			angles, widths = append(angles, t), append(widths, l.quad.width())
 		}
 	}
 	a.body = median(heights)
-	if t := median(angles); math.Abs(t) >= minSlant {
+	if t := median(angles); math.Abs(t) >= minSlant && math.Abs(math.Sin(t))*median(widths) >= minRise*a.body {
 		a.slant = t
 	}
 	sin, cos := math.Sincos(-a.slant)

@@ -35,6 +35,9 @@ func continues(d draft, l placed) bool {
 	last := d.lines[len(d.lines)-1]
 	h := min(last.flat.Height(), l.flat.Height())
 	gap := l.flat.Y0 - last.flat.Y1
+	if label.MatchString(l.str) && label.MatchString(last.str) {
+		return false // each line is a label with its value
+	}
 	return gap > -0.5*h && gap < 0.6*h &&
 		max(last.flat.Height(), l.flat.Height()) < 1.4*h &&
 		l.flat.X0 > d.flat.X0-2*h && l.flat.X0 < d.flat.X0+2*h &&

@@ -8,6 +8,7 @@ import (
 	"docstream/internal/engine"
 	"docstream/internal/engine/compass"
 	"docstream/internal/engine/raster"
+	"docstream/internal/engine/ruling"
 	"docstream/schemas/document"
 )
 
@@ -49,6 +50,9 @@ type Reader struct {
 
 	turned         [4]raster.Image // by quarters: the memory of views
 	pages, sampled pyramid         // of the view that is read, and of those that are only tried
+
+	ruler ruling.Finder
+	level raster.Image // the view without its slant
 }
 
 // NewReader makes a reader.

@@ -26,21 +26,37 @@ type label struct {
 // sheet is a page at 150 dpi with labels in 11 points.
 func sheet(t testing.TB, labels ...label) *raster.Image {
 	t.Helper()
+	im := image.NewGray(image.Rect(0, 0, 1240, 1754))
+	draw.Draw(im, im.Bounds(), image.White, image.Point{}, draw.Src)
+	page := raster.From(im)
+	write(t, page, 11, labels...)
+	return page
+}
+
+// face is Go Regular in some points at 150 dpi.
+func face(t testing.TB, points float64) font.Face {
+	t.Helper()
 	f, err := opentype.Parse(goregular.TTF)
 	if err != nil {
 		t.Fatal(err)
 	}
-	face, err := opentype.NewFace(f, &opentype.FaceOptions{Size: 11, DPI: 150})
+	out, err := opentype.NewFace(f, &opentype.FaceOptions{Size: points, DPI: 150})
 	if err != nil {
 		t.Fatal(err)
 	}
-	im := image.NewGray(image.Rect(0, 0, 1240, 1754))
-	draw.Draw(im, im.Bounds(), image.White, image.Point{}, draw.Src)
+	return out
+}
+
+// write sets labels in some points on a copy of a grey page.
+func write(t testing.TB, page *raster.Image, points float64, labels ...label) {
+	t.Helper()
+	im := image.NewGray(image.Rect(0, 0, page.W, page.H))
+	copy(im.Pix, page.Planes[0])
 	for _, l := range labels {
-		d := font.Drawer{Dst: im, Src: image.NewUniform(color.Gray{10}), Face: face, Dot: fixed.P(l.x, l.y)}
+		d := font.Drawer{Dst: im, Src: image.NewUniform(color.Gray{10}), Face: face(t, points), Dot: fixed.P(l.x, l.y)}
 		d.DrawString(l.text)
 	}
-	return raster.From(im)
+	*page = *raster.From(im)
 }
 
 // grid sets rows of cells at the columns' places.

@@ -31,9 +31,13 @@ func (a *assembly) table(lines []placed) *document.Table {
 	if len(grid) < 2 || len(gutters) == 0 {
 		return nil
 	}
-	t := &document.Table{Rows: len(grid), Columns: len(gutters) + 1}
 	for i, r := range pieces {
-		t.Cells = append(t.Cells, a.cells(i, divide(r, gutters), gutters)...)
+		pieces[i] = divide(r, gutters)
+	}
+	pieces = a.bands(pieces, gutters)
+	t := &document.Table{Rows: len(pieces), Columns: len(gutters) + 1}
+	for i, r := range pieces {
+		t.Cells = append(t.Cells, a.cells(i, r, gutters)...)
 	}
 	return t
 }

@@ -1,0 +1,361 @@
+package ocr
+
+import (
+	"math"
+	"slices"
+
+	"docstream/internal/engine/raster"
+	"docstream/internal/engine/reading"
+	"docstream/internal/engine/ruling"
+	"docstream/schemas/document"
+)
+
+// Shares that decide where rules make a table.
+const (
+	crossReach  = 0.5  // heights of a line that two rules may fall short of each other and still meet
+	sameRule    = 0.35 // heights of a line two rules may lie apart and be one border
+	drawnShare  = 0.6  // of a cell's side that must be drawn to part it from its neighbour
+	ruledPlaces = 4    // places in a grid, at least: less is a frame around text
+	mostPlaces  = 1 << 14
+)
+
+// rules finds what is drawn on a page, without its slant.
+func (r *Reader) rules(im *raster.Image, a *assembly) (across, down []ruling.Rule) {
+	if a.slant != 0 {
+		sin, cos := math.Sincos(a.slant)
+		x, y := a.width/2, a.height/2
+		raster.Warp(&r.level, im, im.W, im.H, raster.Affine{X0: x - x*cos + y*sin, XX: cos, XY: -sin, Y0: y - x*sin - y*cos, YX: sin, YY: cos})
+		im = &r.level
+	}
+	return r.ruler.Find(im, a.body)
+}
+
+// lattice is the grid that rules draw, without the page's slant.
+type lattice struct {
+	xs, ys []float64 // of the borders
+	h, v   []ruling.Rule
+	reach  float64
+}
+
+// lattices groups rules that meet and makes a grid of each group.
+func (a *assembly) lattices(h, v []ruling.Rule) (out []lattice) {
+	reach := crossReach * a.body
+	group := make([]int, len(h)+len(v)) // of each rule the one that stands for its group
+	for i := range group {
+		group[i] = i
+	}
+	var root func(int) int
+	root = func(i int) int {
+		for group[i] != i {
+			group[i] = group[group[i]]
+			i = group[i]
+		}
+		return i
+	}
+	for i, x := range h {
+		for k, y := range v {
+			if y.At > x.From-reach && y.At < x.To+reach && x.At > y.From-reach && x.At < y.To+reach {
+				group[root(len(h)+k)] = root(i)
+			}
+		}
+	}
+	for i := range group {
+		if root(i) != i {
+			continue
+		}
+		l := lattice{reach: reach}
+		for k := range group {
+			switch {
+			case root(k) != i:
+			case k < len(h):
+				l.h = append(l.h, h[k])
+			default:
+				l.v = append(l.v, v[k-len(h)])
+			}
+		}
+		l.h, l.v = l.met(l.h, l.v), l.met(l.v, l.h)
+		l.ys, l.xs = borders(l.h, l.v, sameRule*a.body, reach), borders(l.v, l.h, sameRule*a.body, reach)
+		if rows, columns := len(l.ys)-1, len(l.xs)-1; rows > 0 && columns > 0 && rows*columns >= ruledPlaces && rows*columns <= mostPlaces {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// met are the rules that end at others, or beyond all of them. What ends between two is no border: the feet of letters in a row, say.
+func (l *lattice) met(rules, crossing []ruling.Rule) []ruling.Rule {
+	if len(crossing) == 0 {
+		return nil
+	}
+	first, last := crossing[0].At, crossing[0].At
+	for _, c := range crossing {
+		first, last = min(first, c.At), max(last, c.At)
+	}
+	return slices.DeleteFunc(slices.Clone(rules), func(r ruling.Rule) bool {
+		near := func(end float64) bool {
+			return slices.ContainsFunc(crossing, func(c ruling.Rule) bool { return math.Abs(c.At-end) <= l.reach })
+		}
+		return !(r.From < first || near(r.From)) || !(r.To > last || near(r.To))
+	})
+}
+
+// borders are the places of rules, those that lie together once, and the ends of the rules that cross them where no border is drawn there:
+// many tables are open at their sides.
+func borders(rules, crossing []ruling.Rule, same, reach float64) []float64 {
+	var at []float64
+	for _, r := range rules {
+		at = append(at, r.At)
+	}
+	slices.Sort(at)
+	var out []float64
+	n := 0.0
+	for _, x := range at {
+		if k := len(out); k > 0 && x-out[k-1] <= same {
+			out[k-1] += (x - out[k-1]) / (n + 1)
+			n++
+			continue
+		}
+		out, n = append(out, x), 1
+	}
+	if len(out) == 0 || len(crossing) == 0 {
+		return out
+	}
+	from, to := crossing[0].From, crossing[0].To
+	for _, c := range crossing {
+		from, to = min(from, c.From), max(to, c.To)
+	}
+	if from < out[0]-2*reach {
+		out = slices.Insert(out, 0, from)
+	}
+	if to > out[len(out)-1]+2*reach {
+		out = append(out, to)
+	}
+	return out
+}
+
+func (l *lattice) box() reading.Box {
+	return reading.Box{X0: l.xs[0], Y0: l.ys[0], X1: l.xs[len(l.xs)-1], Y1: l.ys[len(l.ys)-1]}
+}
+
+// drawn reports whether rules at a place cover most of a side.
+func drawn(rules []ruling.Rule, at, from, to, reach float64) bool {
+	covered := 0.0
+	for _, r := range rules {
+		if r.At > at-reach && r.At < at+reach {
+			covered += max(0, min(r.To, to)-max(r.From, from))
+		}
+	}
+	return covered >= drawnShare*(to-from)
+}
+
+// area is a cell of the grid: places that no rule parts.
+type area struct{ row, column, rows, columns int }
+
+// areas are the cells of the grid, and of each place the cell it belongs to.
+func (l *lattice) areas() (cells []area, of [][]int) {
+	rows, columns := len(l.ys)-1, len(l.xs)-1
+	of = make([][]int, rows)
+	for i := range of {
+		of[i] = slices.Repeat([]int{-1}, columns)
+	}
+	right := func(i, k int) bool { return drawn(l.v, l.xs[k+1], l.ys[i], l.ys[i+1], l.reach) }
+	below := func(i, k int) bool { return drawn(l.h, l.ys[i+1], l.xs[k], l.xs[k+1], l.reach) }
+	for i := range rows {
+		for k := range columns {
+			if of[i][k] >= 0 {
+				continue
+			}
+			c := area{i, k, 1, 1}
+			for k+c.columns < columns && of[i][k+c.columns] < 0 && !right(i, k+c.columns-1) {
+				c.columns++
+			}
+			for i+c.rows < rows && l.open(c, of, right, below) {
+				c.rows++
+			}
+			for y := i; y < i+c.rows; y++ {
+				for x := k; x < k+c.columns; x++ {
+					of[y][x] = len(cells)
+				}
+			}
+			cells = append(cells, c)
+		}
+	}
+	return cells, of
+}
+
+// open reports whether nothing parts a cell from the places below it, and nothing those from each other.
+func (l *lattice) open(c area, of [][]int, right, below func(i, k int) bool) bool {
+	next := c.row + c.rows
+	for k := c.column; k < c.column+c.columns; k++ {
+		if of[next][k] >= 0 || below(next-1, k) || k+1 < c.column+c.columns && right(next, k) {
+			return false
+		}
+	}
+	return true
+}
+
+// ruled makes tables of the lines that lie in grids of rules, and returns the rest.
+func (a *assembly) ruled(lines []placed) (tables []draft, rest []placed) {
+	grids := a.lattices(a.across, a.down)
+	if len(grids) == 0 {
+		return nil, lines
+	}
+	inside := make([][]placed, len(grids))
+	for _, l := range lines {
+		best := -1
+		for i := range grids { // of grids within each other the smaller one
+			b := grids[i].box()
+			if s := b.Shared(l.flat) / max(l.flat.Area(), 1); s > insideShare && (best < 0 || b.Area() < grids[best].box().Area()) {
+				best = i
+			}
+		}
+		if best < 0 {
+			rest = append(rest, l)
+			continue
+		}
+		inside[best] = append(inside[best], l)
+	}
+	for i := range grids {
+		t := a.fill(&grids[i], inside[i])
+		if t == nil {
+			rest = append(rest, inside[i]...)
+			continue
+		}
+		d := draft{kind: document.TableKind, grid: t, lines: inside[i]}
+		d.box, d.flat = bounds(inside[i])
+		tables = append(tables, d)
+	}
+	return tables, rest
+}
+
+// fill puts words into the cells they lie in, or returns nil where these make no table.
+func (a *assembly) fill(l *lattice, lines []placed) *document.Table {
+	if len(lines) < 2 {
+		return nil
+	}
+	var parts []placed // runs of words of one line in one column
+	for _, line := range lines {
+		for _, p := range split(line) {
+			from := 0
+			for i := 1; i <= len(p.words); i++ {
+				if i < len(p.words) && place(l.xs, middle(p.spans[i])) == place(l.xs, middle(p.spans[i-1])) {
+					continue
+				}
+				q := p.part(from, i)
+				parts = append(parts, placed{line: line.line, words: q.words, flat: q.box, box: q.place})
+				from = i
+			}
+		}
+	}
+	l.ys = l.undrawn(parts)
+	cells, of := l.areas()
+	texts := make([][]placed, len(cells))
+	for _, p := range parts {
+		c := of[place(l.ys, p.middle())][place(l.xs, middle(p.flat))]
+		texts[c] = append(texts[c], p)
+	}
+	t := &document.Table{Rows: len(l.ys) - 1, Columns: len(l.xs) - 1}
+	head := 1 // rows that the first one reaches down to
+	for i, c := range cells {
+		if c.row == 0 && c.rows < t.Rows {
+			head = max(head, c.rows)
+		}
+		if len(texts[i]) > 0 {
+			t.Cells = append(t.Cells, a.cell(c, texts[i]))
+		}
+	}
+	if len(t.Cells) < 2 {
+		return nil
+	}
+	for i := range t.Cells {
+		t.Cells[i].Header = t.Rows > 1 && t.Cells[i].Row < head
+	}
+	return t
+}
+
+func middle(b reading.Box) float64 { return (b.X0 + b.X1) / 2 }
+
+// place is the number of the stretch between borders that a place lies in; what lies outside belongs to the nearest.
+func place(borders []float64, x float64) int {
+	n, _ := slices.BinarySearch(borders, x)
+	return min(max(n-1, 0), len(borders)-2)
+}
+
+// cell joins the parts of one cell, line by line.
+func (a *assembly) cell(c area, parts []placed) document.Cell {
+	out := document.Cell{Row: c.row, Column: c.column}
+	if c.rows > 1 {
+		out.RowSpan = c.rows
+	}
+	if c.columns > 1 {
+		out.ColumnSpan = c.columns
+	}
+	var lines []document.Line
+	n := 0
+	box := parts[0].box
+	for _, r := range rows(parts) {
+		text := ""
+		for _, p := range r {
+			for _, w := range p.words {
+				if text != "" {
+					text += " "
+				}
+				text += w.text
+				out.Confidence += w.score
+				n++
+			}
+			box = box.Union(p.box)
+		}
+		lines = append(lines, document.Line{Text: text})
+	}
+	out.Text, out.Box, out.Confidence = join(lines), a.box(box), document.Round3(out.Confidence/float64(n))
+	return out
+}
+
+// Rows between which no rule is drawn.
+const (
+	undrawnRows  = 3   // of text between two rules, at least, to be rows of their own: fewer are the lines of a cell
+	undrawnShare = 0.6 // of these that have text in several columns, at least
+)
+
+// undrawn are the borders of the rows, with those that are not drawn: many tables have rules between their columns, but below their head
+// only one at the end.
+func (l *lattice) undrawn(parts []placed) []float64 {
+	bands := make([][]placed, len(l.ys)-1)
+	for _, p := range parts {
+		i := place(l.ys, p.middle())
+		bands[i] = append(bands[i], p)
+	}
+	out := l.ys[:1:1]
+	for i, band := range bands {
+		if text := rows(band); l.parted(text) {
+			for k := 1; k < len(text); k++ {
+				_, above := bounds(text[k-1])
+				_, below := bounds(text[k])
+				y := (above.Y1 + below.Y0) / 2
+				l.h = append(l.h, ruling.Rule{At: y, From: l.xs[0], To: l.xs[len(l.xs)-1]})
+				out = append(out, y)
+			}
+		}
+		out = append(out, l.ys[i+1])
+	}
+	return out
+}
+
+// parted reports whether the lines of text between two rules are rows of their own.
+func (l *lattice) parted(text [][]placed) bool {
+	if len(text) < undrawnRows {
+		return false
+	}
+	several := 0
+	for _, r := range text {
+		columns := map[int]bool{}
+		for _, p := range r {
+			columns[place(l.xs, middle(p.flat))] = true
+		}
+		if len(columns) > 1 && 2*len(columns) >= len(l.xs)-1 {
+			several++
+		}
+	}
+	return float64(several) >= undrawnShare*float64(len(text))
+}
