@@ -43,6 +43,7 @@ func number(t testing.TB, name string, usual uint64) uint64 {
 // in another order; and then it holds everything that was left behind to the promises with docstream verify. The seed is printed;
 // DOCSTREAM_TEST_SEED runs the same again, DOCSTREAM_TEST_CHAOS another number of documents.
 func TestNoKillBreaksAPromise(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	seed := number(t, "DOCSTREAM_TEST_SEED", rand.Uint64())
 	documents := int(number(t, "DOCSTREAM_TEST_CHAOS", 60))
 	t.Logf("DOCSTREAM_TEST_SEED=%d, %d documents", seed, documents)

@@ -120,7 +120,8 @@ func (p *platform) outages(objects *door) []away {
 // accepted or answered with 503 and a time to try again, and with 503 alone where nothing can be made durable; afterwards everything goes on
 // by itself, and docstream verify finds nothing amiss. DOCSTREAM_TEST_OUTAGE is how long each takes.
 func TestWhatIsAwayIsWaitedFor(t *testing.T) {
-	lasts := 3 * time.Second
+	t.Parallel() // it waits most of the time
+	lasts := 2 * time.Second
 	if text := os.Getenv("DOCSTREAM_TEST_OUTAGE"); text != "" {
 		var err error
 		if lasts, err = time.ParseDuration(text); err != nil {
@@ -129,9 +130,8 @@ func TestWhatIsAwayIsWaitedFor(t *testing.T) {
 	}
 	s3 := testenv.S3(t)
 	objects := newDoor(t, s3.Endpoint)
-	t.Setenv("DOCSTREAM_OBJECTS_ACCESS_KEY", s3.AccessKey)
-	t.Setenv("DOCSTREAM_OBJECTS_SECRET_KEY", s3.SecretKey)
-	p := start(t, "--s3", objects.url, "--set", "objects.stall=1s", "--set", "objects.attempts=2", "--set", "stream.backoff=100ms", "--set", "gateway.publish_timeout=2s", "--set", "topics.delays=1s,2s,3s")
+	p := startIn(t, []string{"DOCSTREAM_OBJECTS_ACCESS_KEY=" + s3.AccessKey, "DOCSTREAM_OBJECTS_SECRET_KEY=" + s3.SecretKey},
+		"--s3", objects.url, "--set", "objects.stall=1s", "--set", "objects.attempts=2", "--set", "stream.backoff=100ms", "--set", "gateway.publish_timeout=2s", "--set", "topics.delays=1s,2s,3s")
 	pdf, _ := made(t, sample.Options{Pages: 2, DPI: 72, Seed: 9})
 	var accepted []string
 	for _, o := range p.outages(objects) {

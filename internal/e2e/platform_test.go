@@ -31,6 +31,7 @@ type platform struct {
 	dir     string
 	cluster bool
 	args    []string
+	env     []string // added to the environment
 	cmd     *exec.Cmd
 	done    chan struct{}
 	dev     devFile
@@ -60,7 +61,13 @@ func start(t testing.TB, more ...string) *platform {
 	if dir := os.Getenv("DOCSTREAM_TEST_CLUSTER"); dir != "" && len(more) == 0 {
 		return found(t, dir)
 	}
-	p := &platform{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	return startIn(t, nil, more...)
+}
+
+// startIn is start with variables added to the environment, on a platform of its own.
+func startIn(t testing.TB, env []string, more ...string) *platform {
+	t.Helper()
+	p := &platform{t: t, dir: filepath.Join(t.TempDir(), "data"), env: env}
 	if brokers := os.Getenv("DOCSTREAM_TEST_KAFKA"); brokers != "" {
 		registry := srfake.New() // outlives restarts of the platform, as a registry does
 		t.Cleanup(registry.Close)
@@ -81,7 +88,7 @@ func (p *platform) boot() {
 	args := append([]string{"dev", "--data", p.dir, "--listen", "127.0.0.1:0"}, p.args...)
 	p.cmd = exec.Command(testenv.Binary(p.t, "docstream"), args...)
 	p.log = &lockedBuffer{}
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env = p.log, p.log, append(os.Environ(), p.env...)
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
