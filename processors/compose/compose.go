@@ -21,7 +21,7 @@ import (
 )
 
 // Version changes whenever this stage may give other bytes for the same pages.
-const Version = "compose/4"
+const Version = "compose/5"
 
 const stageName = "compose"
 

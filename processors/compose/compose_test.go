@@ -158,7 +158,7 @@ func TestJSONIsTheDocumentModel(t *testing.T) {
 	want := document.Document{Head: document.Head{Format: "docstream.document/1", MediaType: "application/pdf", SHA256: "abc", Pipeline: "pv_1",
 		Options: document.Options{OCR: "auto", Pages: "1-9"}, Models: map[string]string{"tiny/rec": "d1"}, PagesTotal: 3,
 		Failures: []document.Failure{{Page: 2, Stage: "ocr", Code: "OCR_FAILED", Message: "It failed."}}},
-		Pages: []document.Page{p, {Number: 3, Width: 612, Height: 792, Unit: "pt", Source: "text", Confidence: 1, Blocks: []document.Block{}}}}
+		Pages: []document.Page{p, {Number: 3, Width: 612, Height: 792, Unit: "pt", Source: "text", Confidence: 1, Blocks: []document.Block{}}}, Confidence: 1}
 	a, _ := json.Marshal(d)
 	b, _ := json.Marshal(want)
 	if !bytes.Equal(a, b) {

@@ -10,7 +10,8 @@ import (
 )
 
 // markdownRenderer writes GitHub's Markdown. What stands in the document as plain signs is escaped where Markdown would read it as
-// something else. Running headers and footers are left out and page boundaries cannot be seen; a page without a result leaves a comment.
+// something else. Running headers and footers are left out and page boundaries cannot be seen; a page without a result leaves a comment. In a
+// document of one page nothing runs along: there they are text.
 type markdownRenderer struct {
 	w        *bufio.Writer
 	failures []document.Failure // still to be mentioned, by page

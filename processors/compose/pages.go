@@ -38,6 +38,9 @@ func (p *pages) each(ctx context.Context, f func(*document.Page) error) error {
 			return err
 		}
 		asked(page, p.event.Options)
+		if p.event.PagesTotal == 1 {
+			alone(page)
+		}
 		if err := f(page); err != nil {
 			return err
 		}

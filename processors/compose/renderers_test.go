@@ -2,6 +2,7 @@ package compose_test
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -64,6 +65,30 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
+func TestNothingRunsAlongASinglePage(t *testing.T) {
+	blocks := []document.Block{block("header", 0, "Harbour Stores, 14 Quay Street"), para("Text."), block("footer", 0, "Account 4711 0815"), block("footer", 0, "Page 1 of 1"), block("footer", 0, "- 1 -")}
+	if got, want := render(t, "document.md", nil, page(1, "ocr", blocks...)), "Harbour Stores, 14 Quay Street\n\nText.\n\nAccount 4711 0815\n"; got != want {
+		t.Errorf("got\n%s", got)
+	}
+	if got, want := render(t, "document.md", nil, page(1, "ocr", blocks...), page(2, "ocr", blocks...)), "Text.\n\nText.\n"; got != want {
+		t.Errorf("of two pages:\n%s", got)
+	}
+}
+
+func TestTheDocumentIsAsSureAsItsWords(t *testing.T) {
+	sure, doubtful, empty := page(1, "ocr", para("one two three"), table([]string{"four"}, []string{"five six"})), page(2, "ocr", para("seven eight")), page(3, "ocr")
+	sure.Confidence, doubtful.Confidence, empty.Confidence = .9, .5, 0
+	for want, pages := range map[float64][]document.Page{.8: {sure, doubtful, empty}, .9: {sure}, 0: {empty}} {
+		for i := range pages {
+			pages[i].Number = i + 1
+		}
+		var d document.Document
+		if err := json.Unmarshal([]byte(render(t, "document.json", nil, pages...)), &d); err != nil || d.Confidence != want || len(d.Pages) != len(pages) {
+			t.Errorf("%d pages: %v, want %v; %v", len(pages), d.Confidence, want, err)
+		}
+	}
+}
+
 func TestMarkdownMentionsFailedPagesWhereTheyWere(t *testing.T) {
 	failures := []schemas.PageFailure{{Page: 4, Code: "PAGE_CORRUPT"}, {Page: 2, Code: "OCR_FAILED"}}
 	got := render(t, "document.md", failures, page(1, "text", para("one")), page(3, "text", para("three")))
@@ -83,14 +108,14 @@ func TestHTMLIsEscapedAndNested(t *testing.T) {
 	spanned := table([]string{"<a>", "", "b"}, []string{"1", "2", "3"})
 	spanned.Table.Cells[0].ColumnSpan = 2
 	got := render(t, "document.html", []schemas.PageFailure{{Page: 2, Code: "X", Message: "<i>"}}, page(1, "text",
-		block("header", 0, "Title"), block("heading", 2, "A & B"), para("<script>alert(1)</script>"),
+		block("header", 0, "Title 7"), block("heading", 2, "A & B"), para("<script>alert(1)</script>"),
 		block("list_item", 1, "• one"), block("list_item", 2, "1. two"), block("list_item", 2, "2. three"), block("list_item", 1, "• four"),
 		spanned, block("code", 0, "a\n <b>"), block("footer", 0, "1")))
 	body := got[strings.Index(got, "<body>"):]
 	want := `<body>
 <p data-failed-page="2">Page 2: &lt;i&gt;</p>
 <section data-page="1">
-<header>Title</header>
+<header>Title 7</header>
 <h2>A &amp; B</h2>
 <p>&lt;script&gt;alert(1)&lt;/script&gt;</p>
 <ul>

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"bufio"
+	"regexp"
 	"strings"
 
 	"docstream/schemas/document"
@@ -66,6 +67,19 @@ func shown(b document.Block) bool {
 		return b.Table != nil && len(b.Table.Cells) > 0
 	}
 	return strings.TrimSpace(b.Text) != "" || b.Table != nil
+}
+
+// folio is the number of a page, with what usually stands beside it.
+var folio = regexp.MustCompile(`^\W*(\pL+\W*)?\d{1,4}(\W*(\pL+|[/|–-])\W*\d{1,4})?\W*$`)
+
+// alone makes text of headers and footers where a document has a single page: nothing runs along there, and the head of an invoice is what
+// it is about. The number of the page stays what it is.
+func alone(p *document.Page) {
+	for i, b := range p.Blocks {
+		if (b.Kind == document.Header || b.Kind == document.Footer) && !folio.MatchString(b.Text) {
+			p.Blocks[i].Kind = document.Paragraph
+		}
+	}
 }
 
 // oneLine puts a text on one line.

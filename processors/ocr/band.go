@@ -6,9 +6,11 @@ import (
 )
 
 const (
-	bandRows  = 2   // rows of a table that may be made of several lines of text each, at least
-	bandMore  = 2   // lines of text more than rows, at least: one more may be a head of two rows
-	bandClear = 0.1 // heights of a line by which the gaps between such rows are wider than those within
+	bandRows  = 2    // rows of a table that may be made of several lines of text each, at least
+	bandMore  = 2    // of these that have a cell of several lines, at least: one may be a head of two rows
+	bandOver  = 0.3  // heights of a line by which the boxes of two lines of a cell overlap: they are a little larger than letters
+	bandStep  = 0.15 // heights of a line by which gaps between rows are wider where no column has a single line in each
+	bandClear = 0.1  // heights of a line by which the gaps between such rows are wider than those within
 )
 
 // bands puts the lines of text of a table together that make one row: the lines of a cell stand closer than rows do, and one column has
@@ -33,12 +35,36 @@ func (a *assembly) bands(text [][]piece, gutters []gutter) [][]piece {
 			best = cuts
 		}
 	}
-	if len(best) < bandRows-1 || len(text)-len(best)-1 < bandMore {
+	if len(best) < bandRows-1 {
+		if best = a.steps(all); len(best) < bandRows-1 {
+			return text
+		}
+		if out := banded(all, best, gutters); wrapped(out, gutters) {
+			return out
+		}
 		return text
 	}
-	out := make([][]piece, len(best)+1)
+	out := banded(all, best, gutters)
+	more := 0
+	for _, r := range out {
+		for i := 1; i < len(r); i++ {
+			if r[i].box.Y0 > (r[i-1].box.Y0+r[i-1].box.Y1)/2 && r[i].box.X0 < r[i-1].box.X1 {
+				more++
+				break
+			}
+		}
+	}
+	if more < bandMore {
+		return text
+	}
+	return out
+}
+
+// banded puts pieces into the rows between cuts, column by column, in each from top to bottom.
+func banded(all []piece, cuts []float64, gutters []gutter) [][]piece {
+	out := make([][]piece, len(cuts)+1)
 	for _, p := range all {
-		i, _ := slices.BinarySearch(best, (p.box.Y0+p.box.Y1)/2)
+		i, _ := slices.BinarySearch(cuts, (p.box.Y0+p.box.Y1)/2)
 		out[i] = append(out[i], p)
 	}
 	for _, r := range out {
@@ -51,19 +77,78 @@ func (a *assembly) bands(text [][]piece, gutters []gutter) [][]piece {
 	return out
 }
 
-// cuts are the heights between rows of which each has one of the anchors, or nil where the gaps there are not wider than all others.
-func (a *assembly) cuts(all, anchors []piece) []float64 {
+// wrapped reports whether rows look like cells of running text: each has its first cell, and where there are several lines the columns have
+// unlike numbers of them. Rows that only stand in groups have as many lines in all columns.
+func wrapped(bands [][]piece, gutters []gutter) bool {
+	more := 0
+	for _, r := range bands {
+		lines := make([]int, len(gutters)+1)
+		for _, p := range r {
+			from, _ := columnsOf(p.box, gutters)
+			lines[from]++
+		}
+		most, least, full := slices.Max(lines), slices.Max(lines), 0
+		for _, n := range lines {
+			if n > 0 {
+				least = min(least, n)
+			}
+			if n == most {
+				full++
+			}
+		}
+		if lines[0] == 0 || most > 1 && (2*least > most || 2*full > len(lines)+1) {
+			return false
+		}
+		if most > 1 {
+			more++
+		}
+	}
+	return more >= bandMore
+}
+
+// between is a gap that runs through all columns.
+type between struct{ at, height float64 }
+
+// gaps are the stretches between lines of text that run through all columns, and those where these overlap by little.
+func (a *assembly) gaps(all []piece) (out []between) {
 	sorted := slices.Clone(all)
 	slices.SortStableFunc(sorted, func(x, y piece) int { return cmp.Compare(x.box.Y0, y.box.Y0) })
-	type gap struct{ at, height float64 }
-	var gaps []gap
 	end := sorted[0].box.Y1
 	for _, p := range sorted[1:] {
-		if p.box.Y0 > end-bandClear*a.body*3 { // boxes are a little larger than letters
-			gaps = append(gaps, gap{(end + p.box.Y0) / 2, p.box.Y0 - end})
+		if p.box.Y0 > end-bandOver*a.body {
+			out = append(out, between{(end + p.box.Y0) / 2, p.box.Y0 - end})
 		}
 		end = max(end, p.box.Y1)
 	}
+	return out
+}
+
+// steps are the heights of the gaps that are clearly wider than the others.
+func (a *assembly) steps(all []piece) (cuts []float64) {
+	gaps := a.gaps(all)
+	heights := []float64{-bandOver * a.body}
+	for _, g := range gaps {
+		heights = append(heights, g.height)
+	}
+	slices.Sort(heights)
+	step, least := bandStep*a.body, 0.0
+	found := false
+	for i := 1; i < len(heights); i++ {
+		if s := heights[i] - heights[i-1]; s > step {
+			step, least, found = s, heights[i], true
+		}
+	}
+	for _, g := range gaps {
+		if found && g.height >= least {
+			cuts = append(cuts, g.at)
+		}
+	}
+	return cuts
+}
+
+// cuts are the heights between rows of which each has one of the anchors, or nil where the gaps there are not wider than all others.
+func (a *assembly) cuts(all, anchors []piece) []float64 {
+	gaps := a.gaps(all)
 	middles := make([]float64, len(anchors))
 	for i, p := range anchors {
 		middles[i] = (p.box.Y0 + p.box.Y1) / 2

@@ -28,6 +28,7 @@ type draft struct {
 const (
 	insideShare = 0.5  // of a line in a region for it to belong there
 	textShare   = 0.25 // of a figure that is lines: above it the region is none: a form is often taken for a figure
+	runningRows = 2    // of a running header or footer, at most
 	tallLine    = 1.25 // heights of the usual line from which one is set larger
 	marginShare = 0.15 // of the page's height in which headers and footers are believed
 )
@@ -50,7 +51,10 @@ func (a *assembly) blocks() []document.Block {
 	}
 	for _, d := range drafts {
 		if (d.kind == document.TableKind || d.kind == document.Figure && isGrid(d.lines)) && !a.prose(d.lines) {
-			d.grid = a.table(d.lines)
+			body, around := a.trim(d.lines)
+			if d.grid = a.table(body); d.grid != nil {
+				d.lines, loose = body, append(loose, around...)
+			}
 		}
 		if d.grid == nil && (d.kind == document.TableKind || d.kind == document.Figure && d.ink() > textShare) {
 			loose = append(loose, d.lines...)
@@ -122,6 +126,8 @@ func (a *assembly) settle(d *draft) {
 		d.kind = document.TableKind
 	case d.kind == document.Header && a.tall(d.lines): // what runs along all pages is not set larger than their text
 		d.kind = document.Heading
+	case (d.kind == document.Header || d.kind == document.Footer) && len(rows(d.lines)) > runningRows:
+		d.kind = document.Paragraph // the head of a letter, the small print of an invoice
 	case d.kind == document.Heading && (len(d.lines) > 5 || chars > 400):
 		d.kind = document.Paragraph
 	}

@@ -14,6 +14,9 @@ const (
 	formGap   = 1.5 // heights of a line between two rows of one form
 )
 
+// alongColumns are the kinds of blocks that the layout model draws around one column of a form: the values on their lines are a figure to it.
+var alongColumns = []string{document.Paragraph, document.Reference, document.Figure}
+
 // forms makes tables of lines that stand in rows, such as labels with their values: of loose ones, and of those in blocks of text that the
 // layout model drew along the columns. It returns them with the blocks and the loose lines that are left. Read as paragraphs they would be
 // read column by column, all labels first. A row with a single cell ends a form: the next one may have other columns.
@@ -21,7 +24,7 @@ func (a *assembly) forms(blocks []draft, loose []placed) (forms, kept []draft, r
 	lines := slices.Clone(loose)
 	owner := slices.Repeat([]int{-1}, len(loose)) // the block of each line
 	for i, d := range blocks {
-		if d.grid == nil && (d.kind == document.Paragraph || d.kind == document.Reference) {
+		if d.grid == nil && slices.Contains(alongColumns, d.kind) {
 			lines, owner = append(lines, d.lines...), append(owner, slices.Repeat([]int{i}, len(d.lines))...)
 		}
 	}

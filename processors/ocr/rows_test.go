@@ -101,3 +101,60 @@ func TestALargeLineAtTheTopIsNoRunningHeader(t *testing.T) {
 		}
 	}
 }
+
+func TestRowsWithoutACellOfOneLineAreSeenByTheirGaps(t *testing.T) {
+	at := []int{150, 400, 950}
+	labels := grid(300, at, []string{"Date", "Decision", "Who"})
+	for i, r := range [][]string{{"3", "March", "The lamps are cleaned", "and counted.", "Council", ""}, {"17 March", "", "A second pump is", "ordered.", "Elsa", "Brandt"}, {"9", "May", "The ferry runs all", "winter.", "Council", ""}} {
+		y := 360 + 110*i
+		labels = append(labels, label{at[1], y, r[2]}, label{at[1], y + 34, r[3]})
+		for k, c := range []int{0, 4} {
+			if r[c+1] == "" {
+				labels = append(labels, label{at[2*k], y + 17, r[c]})
+			} else {
+				labels = append(labels, label{at[2*k], y, r[c]}, label{at[2*k], y + 34, r[c+1]})
+			}
+		}
+	}
+	p := read(t, reader(t), sheet(t, labels...), 150, schemas.LaidRegion{Kind: "table", Score: .9, X0: 120, Y0: 260, X1: 1150, Y1: 680})
+	if got := strings.Join(texts(p), "\n"); got != "Date|Decision|Who\n3 March|The lamps are cleaned and counted.|Council\n17 March|A second pump is ordered.|Elsa Brandt\n9 May|The ferry runs all winter.|Council" {
+		t.Error(got)
+	}
+}
+
+func TestRowsInGroupsStayRows(t *testing.T) {
+	at := []int{150, 520, 900}
+	var labels []label
+	for i, y := range []int{300, 334, 368, 450, 484, 518, 600, 634, 668} {
+		labels = append(labels, grid(y, at, []string{prices[1+i%3][0], strings.Repeat("7", 1+i%2), prices[1+i%3][2]})...)
+	}
+	p := read(t, reader(t), sheet(t, labels...), 150, schemas.LaidRegion{Kind: "table", Score: .9, X0: 120, Y0: 260, X1: 1100, Y1: 700})
+	if len(p.Blocks) != 1 || p.Blocks[0].Table == nil || p.Blocks[0].Table.Rows != 9 {
+		t.Errorf("%v", texts(p))
+	}
+}
+
+func TestWhatStandsAcrossTheColumnsOfATableIsNoRow(t *testing.T) {
+	labels := append(grid(350, []int{150, 800}, []string{"Rope", "12.50"}, []string{"Tar", "3.90"}, []string{"Canvas", "7.10"}, []string{"TOTAL", "23.50"}),
+		label{380, 305, "HARBOUR STORES of Port Ellis"}, label{380, 535, "Thank you for your visit"})
+	p := read(t, reader(t), sheet(t, labels...), 150, schemas.LaidRegion{Kind: "table", Score: .9, X0: 120, Y0: 270, X1: 1100, Y1: 550})
+	if got := strings.Join(texts(p), "\n"); got != "HARBOUR STORES of Port Ellis\nRope|12.50\nTar|3.90\nCanvas|7.10\nTOTAL|23.50\nThank you for your visit" {
+		t.Error(got)
+	}
+}
+
+func TestTheHeadOfALetterDoesNotRunAlong(t *testing.T) {
+	labels := []label{{150, 100, "Harbour Stores Ltd"}, {150, 140, "14 Quay Street"}, {150, 180, "Port Ellis"}, {150, 400, "The storm began in the night"}, {150, 440, "and ended at noon."}}
+	p := read(t, reader(t), sheet(t, labels...), 150, schemas.LaidRegion{Kind: "header", Score: .9, X0: 120, Y0: 60, X1: 1100, Y1: 200})
+	if len(p.Blocks) == 0 || p.Blocks[0].Kind != document.Paragraph || p.Blocks[0].Text != "Harbour Stores Ltd 14 Quay Street Port Ellis" {
+		t.Errorf("%+v", p.Blocks)
+	}
+}
+
+func TestValuesOnTheLinesOfAFormAreNoFigure(t *testing.T) {
+	labels := grid(350, []int{150, 700}, []string{"Name:", "Jonas Whitfield"}, []string{"City:", "Port Ellis"}, []string{"Vessel:", "Heron"})
+	p := read(t, reader(t), sheet(t, labels...), 150, schemas.LaidRegion{Kind: "figure", Score: .9, X0: 690, Y0: 315, X1: 1150, Y1: 620})
+	if got := strings.Join(texts(p), "\n"); got != "Name:|Jonas Whitfield\nCity:|Port Ellis\nVessel:|Heron" {
+		t.Error(got)
+	}
+}

@@ -42,6 +42,43 @@ func (a *assembly) table(lines []placed) *document.Table {
 	return t
 }
 
+// trim takes from the lines of a table those above and below that stand across its columns, each alone in its row: titles and remarks, and
+// what a receipt has around its items.
+func (a *assembly) trim(lines []placed) (body, around []placed) {
+	grid := rows(lines)
+	pieces := make([][]piece, len(grid))
+	var several [][]piece
+	for i, r := range grid {
+		for _, l := range r {
+			pieces[i] = append(pieces[i], split(l)...)
+		}
+		if len(pieces[i]) > 1 {
+			several = append(several, pieces[i])
+		}
+	}
+	gutters := a.gutters(several)
+	alone := func(i int) bool {
+		return len(pieces[i]) == 1 && slices.ContainsFunc(gutters, func(g gutter) bool {
+			return pieces[i][0].box.X0 < g.middle() && g.middle() < pieces[i][0].box.X1
+		})
+	}
+	from, to := 0, len(grid)
+	for from < to && alone(from) {
+		from++
+	}
+	for to > from && alone(to-1) {
+		to--
+	}
+	for i, r := range grid {
+		if i < from || i >= to {
+			around = append(around, r...)
+		} else {
+			body = append(body, r...)
+		}
+	}
+	return body, around
+}
+
 // divide takes pieces apart that cross several gutters, nearly all of them between two words: a row of short headings set so close that
 // they were found as one line. A sentence that spans columns has its spaces elsewhere.
 func divide(pieces []piece, gutters []gutter) (out []piece) {

@@ -184,7 +184,22 @@ type Failure struct {
 // Document is the whole; only small ones should be held like this.
 type Document struct {
 	Head
-	Pages []Page `json:"pages"`
+	Pages      []Page  `json:"pages"`
+	Confidence float64 `json:"confidence"` // mean over the words of all pages, 0 to 1; 0 where none has any
+}
+
+// Words is how many words a page has, in its blocks and cells: what its confidence counts for in the document's.
+func (p *Page) Words() (n int) {
+	for _, b := range p.Blocks {
+		n += len(strings.Fields(b.Text))
+		if b.Table == nil {
+			continue
+		}
+		for _, c := range b.Table.Cells {
+			n += len(strings.Fields(c.Text))
+		}
+	}
+	return n
 }
 
 // Seam says how a text goes on behind a line that ends it so far: how many bytes of a hyphen at the end go, and what stands between. A word
