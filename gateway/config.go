@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"docstream/internal/blob"
 	"docstream/internal/outbound"
 	"docstream/internal/topology"
 )
@@ -32,6 +33,8 @@ type Config struct {
 	HeaderTimeout  time.Duration `koanf:"header_timeout"`  // to send the head of a request
 	IdleTimeout    time.Duration `koanf:"idle_timeout"`    // between two requests of a connection
 	DrainTimeout   time.Duration `koanf:"drain_timeout"`   // for requests in flight when the gateway stops
+
+	ResultLinks time.Duration `koanf:"result_links"` // a whole output is fetched from the object store itself, by a link that holds so long; 0: through the gateway
 
 	MaxBacklog time.Duration `koanf:"max_backlog"` // work that would wait longer is not accepted: 503; 0: any is
 
@@ -77,6 +80,8 @@ func (c Config) Validate() error {
 		return errors.New("gateway: uploads is below 1")
 	case c.UploadBytes < 1:
 		return errors.New("gateway: upload_bytes is below 1")
+	case c.ResultLinks < 0 || c.ResultLinks > blob.MaxLink || c.ResultLinks > 0 && c.ResultLinks < time.Second:
+		return errors.New("gateway: result_links is neither 0 nor between 1s and 168h")
 	case c.MaxBacklog < 0:
 		return errors.New("gateway: max_backlog is negative")
 	case c.MinUploadRate < 1:

@@ -54,6 +54,7 @@ type Gateway struct {
 	handler  http.Handler
 	letters  DeadLetters
 	pages    Pages
+	links    Links
 	slots    chan struct{} // one for each upload in flight
 	ending   chan struct{} // closed when the gateway stops: who follows comes again elsewhere
 	follows  chan struct{} // one for each follower

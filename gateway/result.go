@@ -159,6 +159,9 @@ func (r resultSet) lacks(formats ...string) *refusal {
 
 // output sends one object of the store as it is. Its digest is the entity tag: the same result has the same one for ever (P5).
 func (g *Gateway) output(c *gin.Context, s *schemas.JobSnapshot, out schemas.Output) error {
+	if g.linked(c) {
+		return g.redirect(c, s, out)
+	}
 	return g.send(c, payload{
 		tag: out.SHA256, media: contentType(out), size: out.Size, name: filename(s, extensions[out.Format]),
 		open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {

@@ -48,7 +48,16 @@ type job struct {
 }
 
 // newClient returns a client of one gateway. A call has no total deadline: an upload takes the time it takes.
-func newClient(base, key string) *client { return &client{base: base, key: key, http: &http.Client{}} }
+//
+// A result may lie behind a redirect to the object store, whose link is all it wants to see: the key is the gateway's.
+func newClient(base, key string) *client {
+	return &client{base: base, key: key, http: &http.Client{CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		if r.Header.Del("Authorization"); len(via) > 3 {
+			return errors.New("too many redirects")
+		}
+		return nil
+	}}}
+}
 
 // submission is what a client asks for.
 type submission struct {

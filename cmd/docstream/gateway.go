@@ -57,6 +57,7 @@ func serveGateway(ctx context.Context, w *wiring) error {
 	x := w.replays(v, p, verifier)
 	g := gateway.New(w.cfg.Gateway, v, p, w.objects, w.key, gateway.Info{Version: w.version, Revision: revision}, w.log, w.reg)
 	g.Buckets(w.cfg.Prepare.Registered, w.objects)
+	g.LinkResults(w.objects)
 	g.ServePages(compose.NewReader(w.cfg.Compose, w.objects))
 	g.ServeDeadLetters(deadletters.Box{Conn: w.cfg.Kafka, Plan: w.cfg.Topics, Codec: w.codec, Client: client})
 	serving, stopServing := context.WithCancel(ctx)

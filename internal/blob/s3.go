@@ -30,7 +30,8 @@ type S3 struct {
 	client  *s3.Client
 	bucket  string
 	region  string
-	foreign bool // not the configured bucket: what it lacks is the document's fault
+	public  string // endpoint in links; empty: the client's own
+	foreign bool   // not the configured bucket: what it lacks is the document's fault
 	part    int64
 	parts   *sync.Pool // of *[]byte, each one part long
 	metrics *metrics
@@ -48,7 +49,7 @@ func Open(cfg Config, reg prometheus.Registerer) (*S3, error) {
 		return nil, err
 	}
 	return &S3{
-		client: client, bucket: cfg.Bucket, region: cfg.Region, part: cfg.PartBytes, metrics: newMetrics(reg),
+		client: client, bucket: cfg.Bucket, region: cfg.Region, public: cfg.Public, part: cfg.PartBytes, metrics: newMetrics(reg),
 		parts: &sync.Pool{New: func() any { b := make([]byte, cfg.PartBytes); return &b }},
 	}, nil
 }

@@ -19,7 +19,8 @@ import (
 
 // Config says where the bucket is and how to reach it.
 type Config struct {
-	Endpoint  string `koanf:"endpoint"` // URL of the server; empty: AWS
+	Endpoint  string `koanf:"endpoint"`        // URL of the server; empty: AWS
+	Public    string `koanf:"public_endpoint"` // URL that clients reach the server at, for links; empty: endpoint
 	Region    string `koanf:"region"`
 	Bucket    string `koanf:"bucket"`
 	AccessKey string `koanf:"access_key"` // empty: the SDK's own chain (environment, profile, role of the machine)
@@ -60,9 +61,9 @@ func (c Config) Validate() error {
 	case c.Stall < time.Second:
 		return errors.New("s3: stall is at least 1s")
 	}
-	if c.Endpoint != "" {
-		if u, err := url.Parse(c.Endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			return errors.New("s3: endpoint is not an http:// or https:// address")
+	for name, address := range map[string]string{"endpoint": c.Endpoint, "public_endpoint": c.Public} {
+		if u, err := url.Parse(address); address != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
+			return fmt.Errorf("s3: %s is not an http:// or https:// address", name)
 		}
 	}
 	return nil
