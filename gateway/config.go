@@ -55,7 +55,7 @@ func DefaultConfig() Config {
 		DoorWait: 2 * time.Minute, MaxWait: 5 * time.Second, PublishTimeout: 10 * time.Second, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		DrainTimeout: 30 * time.Second, GPUTypes: []string{"image/*"}, MaxBacklog: 12 * time.Hour,
 		Webhooks: outbound.DefaultConfig(), Plans: DefaultPlans(), DefaultPlan: "enterprise",
-		Prices: Prices{Document: 100_000, Page: 500_000, CPUSecond: 20_000, GPUSecond: 300_000},
+		Prices: Prices{Document: 100_000, Page: 500_000, CPUSecond: 20_000, GPUSecond: 300_000, StoredGB: 20_000_000},
 	}
 }
 

@@ -132,7 +132,7 @@ func TestAJobIsShownAsTrackKnowsIt(t *testing.T) {
 	_ = json.Unmarshal([]byte(`{"job_id":"`+job+`","status":"processing","stage":"pages","run":0,"version":7,"priority":"normal",
 		"progress":{"pages_total":4,"pages_done":2,"pages_failed":1,"percent":75},
 		"stages":[{"name":"prepare","status":"done"},{"name":"pages","status":"running","done":3,"total":4},{"name":"compose","status":"waiting"}],
-		"timings":{"queued_ms":1000,"cpu_ms":0},
+		"timings":{"queued_ms":1000,"cpu_ms":0},"cost":{"currency":"USD","cost_nano_dollars":0,"stored_bytes":5,"stored_cost_nano_dollars":0},
 		"created_at":"2026-05-01T12:00:00.000Z","started_at":"2026-05-01T12:00:01.000Z",
 		"source":{"filename":"a b.pdf","media_type":"text/plain","size":5,"sha256":"00","pages":4},
 		"options":{"ocr":"auto","output_formats":["markdown","json","html","csv","text"]},

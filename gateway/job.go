@@ -24,6 +24,8 @@ type jobBody struct {
 	Progress progressBody `json:"progress"`
 	Stages   []stageBody  `json:"stages"`
 	Timings  timingsBody  `json:"timings"`
+	Cost     costBody     `json:"cost"`
+	Position int          `json:"queue_position,omitempty"` // from 1, while nobody has opened it
 
 	CreatedAt  string `json:"created_at"`
 	StartedAt  string `json:"started_at,omitempty"`
@@ -153,7 +155,7 @@ func (g *Gateway) state(c *gin.Context, id string) (*schemas.JobSnapshot, error)
 func (g *Gateway) show(s *schemas.JobSnapshot) jobBody {
 	b := jobBody{
 		JobID: s.JobID, Status: s.Status, Stage: s.Stage, Run: s.Run, AfterRun: afterRun(s.Run), ReplayID: s.ReplayID, Version: s.Version,
-		Priority: s.Priority, Progress: progress(s), Stages: stages(s), Timings: timings(s), ExpectedAt: moment(expected(s)), Runs: g.runs(s),
+		Priority: s.Priority, Progress: progress(s), Stages: stages(s), Timings: g.timings(s), Cost: g.cost(s), Position: g.view.Position(s), ExpectedAt: moment(expected(s)), Runs: g.runs(s),
 		CreatedAt: timestamp(s.SubmittedAt), StartedAt: moment(s.OpenedAt), FinishedAt: moment(s.EndedAt),
 		Source: sourceBody{Filename: s.Source.Filename, MediaType: s.Source.MediaType, Size: s.Source.Size, SHA256: s.Source.SHA256, Pages: s.PagesTotal},
 		Options: optionsBody{OCR: s.Options.OCR, Pages: s.Options.Pages, OutputFormats: s.Options.OutputFormats,

@@ -53,9 +53,20 @@ type timingsBody struct {
 	RunningMS *int64 `json:"running_ms,omitempty"` // from opened to ended
 	TotalMS   *int64 `json:"total_ms,omitempty"`   // from accepted to ended
 	CPUMS     int64  `json:"cpu_ms"`               // processor time of all stages
+
+	Stages []stageTime `json:"stages,omitempty"`
 }
 
-func timings(s *schemas.JobSnapshot) timingsBody {
+// stageTime is what one stage spent on the run: the sums over its pages, which are worked on at the same time.
+type stageTime struct {
+	Stage  string `json:"stage"`
+	Device string `json:"device"`
+	CPUMS  int64  `json:"cpu_ms"`
+	WallMS int64  `json:"wall_ms"`
+	Cost   int64  `json:"cost_nano_dollars"`
+}
+
+func (g *Gateway) timings(s *schemas.JobSnapshot) timingsBody {
 	between := func(from, to time.Time) *int64 {
 		if from.IsZero() || to.IsZero() {
 			return nil
@@ -63,8 +74,37 @@ func timings(s *schemas.JobSnapshot) timingsBody {
 		ms := max(0, to.Sub(from).Milliseconds())
 		return &ms
 	}
-	return timingsBody{QueuedMS: between(s.SubmittedAt, s.OpenedAt), RunningMS: between(s.OpenedAt, s.EndedAt), TotalMS: between(s.SubmittedAt, s.EndedAt),
+	b := timingsBody{QueuedMS: between(s.SubmittedAt, s.OpenedAt), RunningMS: between(s.OpenedAt, s.EndedAt), TotalMS: between(s.SubmittedAt, s.EndedAt),
 		CPUMS: s.CPUMicros / 1000}
+	for _, l := range s.Spent {
+		b.Stages = append(b.Stages, stageTime{l.Stage, l.Device, l.CPUMicros / 1000, l.WallMicros / 1000, g.cfg.Prices.cost(l)})
+	}
+	return b
+}
+
+// costBody is what the run of a job costs so far, by the prices of the configuration.
+type costBody struct {
+	Currency    string `json:"currency"`
+	Cost        int64  `json:"cost_nano_dollars"` // all in all
+	StoredBytes int64  `json:"stored_bytes"`      // of source and results
+	StoredCost  int64  `json:"stored_cost_nano_dollars"`
+}
+
+// cost reads nothing but the state and the prices, so every replica says the same (P4).
+func (g *Gateway) cost(s *schemas.JobSnapshot) costBody {
+	b := costBody{Currency: "USD"}
+	if s.Source.Bucket == "" {
+		b.StoredBytes = s.Source.Size
+	}
+	for _, o := range s.Outputs {
+		b.StoredBytes += o.Size
+	}
+	b.StoredCost = g.cfg.Prices.stored(b.StoredBytes)
+	b.Cost = b.StoredCost
+	for _, l := range s.Spent {
+		b.Cost += g.cfg.Prices.cost(l)
+	}
+	return b
 }
 
 // expected is when the job will end if its other pages take as long as those before; zero while nobody can tell. It is told by the state

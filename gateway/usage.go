@@ -3,6 +3,8 @@ package gateway
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"math/bits"
 	"net/http"
 	"slices"
 	"time"
@@ -18,11 +20,12 @@ type Prices struct {
 	Page      int64 `koanf:"page"`       // one with a result
 	CPUSecond int64 `koanf:"cpu_second"` // of processor time
 	GPUSecond int64 `koanf:"gpu_second"` // of time on a GPU
+	StoredGB  int64 `koanf:"stored_gb"`  // 10^9 bytes of source and results, for as long as they are kept
 }
 
 // Validate refuses prices below nothing.
 func (p Prices) Validate() error {
-	if p.Document < 0 || p.Page < 0 || p.CPUSecond < 0 || p.GPUSecond < 0 {
+	if p.Document < 0 || p.Page < 0 || p.CPUSecond < 0 || p.GPUSecond < 0 || p.StoredGB < 0 {
 		return fmt.Errorf("gateway: a price is negative")
 	}
 	return nil
@@ -38,6 +41,17 @@ func (p Prices) cost(l schemas.UsageLine) int64 {
 		n += l.Documents*p.Document + l.Pages*p.Page
 	}
 	return n
+}
+
+// stored is what so many bytes cost. The product has 128 bits: no size of a document makes it overflow.
+func (p Prices) stored(bytes int64) int64 {
+	const gb = 1_000_000_000
+	high, low := bits.Mul64(uint64(max(0, bytes)), uint64(p.StoredGB))
+	if high >= gb {
+		return math.MaxInt64
+	}
+	n, _ := bits.Div64(high, low, gb)
+	return int64(min(n, math.MaxInt64))
 }
 
 // countingStage is the one every page goes through once.

@@ -549,10 +549,11 @@ type JobSnapshot struct {
 	Retries       []Retry           // Work that waits for its next attempt, by page; the lowest 100.
 	WebhookURL    string            // Address that is told when the job has ended; empty where nobody asked.
 	DeletedAt     time.Time         // When the job was deleted; 0: it was not. Of a deleted job the state names nothing but how it ended and the key of its source.
+	Spent         []UsageLine       // What the stages spent on this run so far, by stage and device.
 }
 
 func (x *JobSnapshot) native() map[string]any {
-	m := make(map[string]any, 38)
+	m := make(map[string]any, 39)
 	x.Head.native(m)
 	m["version"] = x.Version
 	m["status"] = x.Status
@@ -586,6 +587,7 @@ func (x *JobSnapshot) native() map[string]any {
 	m["retries"] = recordsOut(x.Retries, (*Retry).native)
 	m["webhook_url"] = x.WebhookURL
 	m["deleted_at"] = timeOut(x.DeletedAt)
+	m["spent"] = recordsOut(x.Spent, (*UsageLine).native)
 	return m
 }
 
@@ -623,6 +625,7 @@ func (x *JobSnapshot) load(m map[string]any) {
 	x.Retries = recordsIn(m, "retries", (*Retry).load)
 	x.WebhookURL = stringIn(m, "webhook_url", "")
 	x.DeletedAt = timeIn(m, "deleted_at")
+	x.Spent = recordsIn(m, "spent", (*UsageLine).load)
 }
 
 // Kind is the record name, also the CloudEvents type.

@@ -68,7 +68,7 @@ func (r *reader) job(ctx context.Context, rec *kgo.Record, topic string) error {
 		r.ignore(topic, "misplaced")
 		return nil
 	}
-	return r.keep(s.Tenant, s.JobID, row{snapshot: true, run: uint32(s.Run), version: uint64(s.Version), submitted: s.SubmittedAt, status: s.Status, pages: remaining(s), wire: rec.Value}, s)
+	return r.keep(s.Tenant, s.JobID, row{snapshot: true, run: uint32(s.Run), version: uint64(s.Version), submitted: s.SubmittedAt, status: s.Status, pages: remaining(s), lane: laneOf(s.Class, s.Priority), wire: rec.Value}, s)
 }
 
 // submission takes a signed DocumentSubmitted as version 0 of its job, unless something newer is known. Nothing in a lane is believed
@@ -93,7 +93,7 @@ func (r *reader) submission(ctx context.Context, rec *kgo.Record, topic string, 
 		r.ignore(topic, "misplaced")
 		return nil
 	}
-	return r.keep(s.Tenant, s.JobID, row{submitted: s.SubmittedAt, status: schemas.Pending, pages: 1, wire: rec.Value}, nil)
+	return r.keep(s.Tenant, s.JobID, row{submitted: s.SubmittedAt, status: schemas.Pending, pages: 1, lane: laneOf(s.Class, s.Priority), wire: rec.Value}, nil)
 }
 
 // keep writes a row if it is newer than the one there.
@@ -120,6 +120,7 @@ func (r *reader) keep(tenant, job string, next row, s *schemas.JobSnapshot) erro
 	}
 	v.pace.moved(old, next, s, v.ready.Load())
 	v.live.moved(tenant, old, &next)
+	v.queue.moved(old, &next)
 	v.watch.changed(string(rowKey(tenant, job)))
 	return nil
 }
@@ -135,6 +136,7 @@ func (r *reader) forget(tenant, job string) error {
 	old := readRow(b)
 	r.v.pace.gone(old)
 	r.v.live.moved(tenant, &old, nil)
+	r.v.queue.moved(&old, nil)
 	r.v.metrics.jobs.Dec()
 	return r.v.store.remove(tenant, job, old)
 }

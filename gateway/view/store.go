@@ -73,10 +73,11 @@ type row struct {
 	submitted time.Time
 	status    string
 	pages     uint32 // of a live job: those that are still to be done, as far as is known
+	lane      lane
 	wire      []byte
 }
 
-const rowHead = 1 + 4 + 8 + 8 + 4 + 1 // kind, run, version, submitted, pages, length of the status
+const rowHead = 1 + 4 + 8 + 8 + 4 + 1 + 1 // kind, run, version, submitted, pages, lane, length of the status
 
 func (r row) bytes() []byte {
 	b := make([]byte, 0, rowHead+len(r.status)+len(r.wire))
@@ -89,7 +90,7 @@ func (r row) bytes() []byte {
 	b = binary.BigEndian.AppendUint64(b, r.version)
 	b = binary.BigEndian.AppendUint64(b, micros(r.submitted))
 	b = binary.BigEndian.AppendUint32(b, r.pages)
-	b = append(b, byte(len(r.status)))
+	b = append(b, byte(r.lane), byte(len(r.status)))
 	b = append(b, r.status...)
 	return append(b, r.wire...)
 }
@@ -100,8 +101,8 @@ func readRow(b []byte) row {
 	return row{
 		snapshot: b[0] == 1, run: binary.BigEndian.Uint32(b[1:]), version: binary.BigEndian.Uint64(b[5:]),
 		submitted: time.UnixMicro(int64(binary.BigEndian.Uint64(b[13:]))).UTC(),
-		pages:     binary.BigEndian.Uint32(b[21:]),
-		status:    string(b[rowHead : rowHead+n]), wire: b[rowHead+n:],
+		pages:     binary.BigEndian.Uint32(b[21:]), lane: lane(b[25]),
+		status: string(b[rowHead : rowHead+n]), wire: b[rowHead+n:],
 	}
 }
 

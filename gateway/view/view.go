@@ -55,6 +55,7 @@ type View struct {
 	metrics *metrics
 	pace    pace
 	live    live
+	queue   queue
 	known   atomic.Int64 // when everything durable was last known to be held, in nanoseconds
 	members atomic.Int64 // gateways that live
 	reach   *reach

@@ -1,8 +1,10 @@
 package track
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"docstream/schemas"
@@ -230,6 +232,24 @@ func (c *change) use(page int, costs []schemas.StageCost, units int) {
 		u.EventID = schemas.EventIDFor(c.s.JobID, c.s.Run, k.Stage, page, u.Kind(), 0)
 		c.out = append(c.out, u)
 		c.s.CPUMicros += k.CPUMicros
+		c.spend(u)
+	}
+}
+
+// spend adds a usage row to what the state says was spent: the same rows make the same state, in whatever order they come.
+func (c *change) spend(u *schemas.UsageRecorded) {
+	at, found := slices.BinarySearchFunc(c.s.Spent, u, func(l schemas.UsageLine, u *schemas.UsageRecorded) int {
+		return cmp.Or(strings.Compare(l.Stage, u.Stage), strings.Compare(l.Device, u.Device))
+	})
+	if !found {
+		c.s.Spent = slices.Insert(c.s.Spent, at, schemas.UsageLine{Stage: u.Stage, Device: u.Device})
+	}
+	l := &c.s.Spent[at]
+	l.CPUMicros += u.CPUMicros
+	l.WallMicros += u.WallMicros
+	l.Pages += int64(u.Units)
+	if u.Stage == StagePrepare && u.Page == 0 {
+		l.Documents++
 	}
 }
 

@@ -94,6 +94,23 @@ func TestEveryRunIsOpenedOnceAndRemembered(t *testing.T) {
 			}
 		}
 		checkUsage(rt, m.out)
+		spent := map[int]int64{}
+		for _, e := range m.out {
+			if u, ok := e.(*schemas.UsageRecorded); ok {
+				spent[u.Run] += u.CPUMicros
+			}
+		}
+		for _, end := range m.snaps {
+			var sum, pages int64
+			for _, l := range end.Spent {
+				if sum += l.CPUMicros; l.Stage == "prepare" {
+					pages += l.Pages
+				}
+			}
+			if sum != end.CPUMicros || pages != int64(end.PagesDone) || schemas.Terminal(end.Status) && sum != spent[end.Run] {
+				rt.Fatalf("run %d spent %d on %d pages, by its usage rows %d", end.Run, sum, pages, spent[end.Run])
+			}
+		}
 		rows := map[int]int{}
 		for _, e := range m.out {
 			if u, ok := e.(*schemas.UsageRecorded); ok {
