@@ -15,6 +15,7 @@ const (
 	HeaderAttempt     = "docstream-attempt"   // attempts made before this one
 	HeaderOrigin      = "docstream-origin"    // in a delay topic: the topic the record goes back to, without the prefix
 	HeaderSignature   = "docstream-signature" // key id, colon, base64 HMAC-SHA-256 over topic, zero byte, value
+	HeaderCounted     = "docstream-counted"   // of a state that adds up: the offset of the last record it counts, @, the id of its topic
 
 	// Added to a dead letter, beside all original headers.
 	HeaderDeadStage     = "docstream-dead-stage"

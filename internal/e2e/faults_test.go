@@ -44,8 +44,7 @@ func (d devFile) connection() (stream.Connection, topology.Config) {
 	return conn, plan
 }
 
-// rewind moves the groups without members back by some records, and returns how many it moved. What adds up usage trusts its offsets, which
-// lie in the transaction of its state: it is spared.
+// rewind moves the groups without members back by some records, and returns how many it moved.
 func (d devFile) rewind(back int64) (moved int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -61,7 +60,7 @@ func (d devFile) rewind(back int64) (moved int) {
 		return 0 // the broker has just been killed
 	}
 	for _, g := range groups.Sorted() {
-		if !strings.HasPrefix(g.Group, plan.Prefix) || strings.HasPrefix(g.Group, plan.Group(topology.Tally.Name, "")) || g.State != "Empty" {
+		if !strings.HasPrefix(g.Group, plan.Prefix) || g.State != "Empty" {
 			continue
 		}
 		at, err := adm.FetchOffsets(ctx, g.Group)

@@ -36,7 +36,7 @@ func AddFold[F, S schemas.Event](h *Harness, spec topology.Fold[F, S], f Folder[
 	r := &foldRunner[F, S]{
 		h: h, spec: spec, fold: f, states: map[int32]map[string]S{},
 		session: h.session(spec.Name, spec.Reads.Spec.Name, spec.Reads.Spec.Name),
-		writer:  NewWriter(h.plan, h.codec, spec.Name, h.key),
+		writer:  NewWriter(h.plan, h.codec, spec.Name, h.key), counted: counted{offsets: map[int32]int64{}},
 	}
 	r.session.onLost, r.session.pinned = r.forget, h.plan.Name(spec.State.Spec.Name)
 	h.lanes = append(h.lanes, observed{stage: spec.Name, lane: spec.Reads.Spec.Name, topic: r.session.topic, group: r.session.group, pace: &pace{}})
@@ -50,7 +50,8 @@ type foldRunner[F, S schemas.Event] struct {
 	session *session
 	writer  *Writer
 
-	states map[int32]map[string]S // by partition; only the batch goroutine touches it
+	states  map[int32]map[string]S // by partition; only the batch goroutine touches it, and counted
+	counted counted                // of a fold that adds up
 
 	mu   sync.Mutex
 	lost map[int32]bool // partitions whose state must not be used any more
@@ -102,6 +103,11 @@ func (r *foldRunner[F, S]) batch(ctx context.Context, records []*kgo.Record) ([]
 		if err := r.restored(ctx, rec.Partition); err != nil {
 			return nil, err
 		}
+		if r.spec.Adds && r.counted.has(rec) {
+			r.h.metrics.records.WithLabelValues(r.spec.Name, r.spec.Reads.Spec.Name, "filtered").Inc()
+			continue
+		}
+		r.counted.offsets[rec.Partition] = rec.Offset
 		more, err := r.one(ctx, rec, changed, &order)
 		if err != nil {
 			return nil, err
@@ -192,6 +198,9 @@ func (r *foldRunner[F, S]) publish(ctx context.Context, key string, t *touched[S
 	}
 	state.Key = []byte(key)
 	state.Partition = t.partition
+	if r.spec.Adds {
+		state.Headers = append(state.Headers, r.counted.header(t.partition))
+	}
 	more, err := r.records(ctx, r.fold.Changed(t.state), t.request)
 	return append([]*kgo.Record{state}, more...), err
 }

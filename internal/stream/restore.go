@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"docstream/schemas"
 )
 
 // restored reads the state of a partition back from its topic, once after each assignment. It waits for a broker that does not answer.
@@ -48,7 +50,7 @@ func (r *foldRunner[F, S]) restore(ctx context.Context, partition int32) (map[st
 	if err != nil {
 		return nil, err
 	}
-	states := map[string]S{}
+	states, newest := map[string]S{}, ""
 	for next := start; next < end; {
 		f := cl.PollRecords(ctx, 10_000)
 		if err := f.Err(); err != nil {
@@ -67,8 +69,11 @@ func (r *foldRunner[F, S]) restore(ctx context.Context, partition int32) (map[st
 			if err != nil {
 				return nil, err
 			}
-			states[r.fold.StateKey(s)] = r.fold.Rest(s)
+			states[r.fold.StateKey(s)], newest = r.fold.Rest(s), Header(rec, schemas.HeaderCounted)
 		}
+	}
+	if r.spec.Adds {
+		return states, r.counted.restore(ctx, adm, r.h.plan.Name(r.spec.Reads.Spec.Name), partition, newest)
 	}
 	return states, nil
 }

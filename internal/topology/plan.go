@@ -77,7 +77,7 @@ var (
 		Name: "track", Reads: Facts, State: Jobs,
 		Emits: []string{"JobSnapshot", "JobChanged", "DocumentFinished", "UsageRecorded", "DocumentSubmitted", "WebhookDue"},
 	}
-	Tally      = Fold[*schemas.UsageRecorded, *schemas.UsageSummed]{Name: "tally", Reads: Usage, State: UsageDays, Emits: []string{"UsageSummed"}}
+	Tally      = Fold[*schemas.UsageRecorded, *schemas.UsageSummed]{Name: "tally", Reads: Usage, State: UsageDays, Emits: []string{"UsageSummed"}, Adds: true}
 	Deliver    = Sink{Name: "deliver", Reads: []Spec{Webhooks.Spec}} // what became of each message it writes back
 	ClickHouse = Sink{Name: "clickhouse", Reads: []Spec{Facts.Spec, JobEvents.Spec, Usage.Spec}}
 	S3         = Sink{Name: "s3", Reads: slices.Concat(Documents.Specs(), Splits.Specs(), Pages.Specs(), Layouts.Specs(), Compositions.Specs(),

@@ -147,6 +147,7 @@ type Fold[F, S schemas.Event] struct {
 	Reads Topic[F]
 	State Topic[S]
 	Emits []string
+	Adds  bool // the state adds up what is read, so that nothing else tells a record that comes again
 }
 
 // Sink reads topics and writes batches somewhere; writing a batch twice equals writing it once.
