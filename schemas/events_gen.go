@@ -994,6 +994,27 @@ func (x *RunRequested) load(m map[string]any) {
 // Kind is the record name, also the CloudEvents type.
 func (x *RunRequested) Kind() string { return "RunRequested" }
 
+// RunStopped: A run of a job ended before its work was done: nobody needs what is left of it and of the runs before it.
+type RunStopped struct {
+	Head
+	Status string // How the run ended: cancelled or expired.
+}
+
+func (x *RunStopped) native() map[string]any {
+	m := make(map[string]any, 7)
+	x.Head.native(m)
+	m["status"] = x.Status
+	return m
+}
+
+func (x *RunStopped) load(m map[string]any) {
+	x.Head.load(m)
+	x.Status = stringIn(m, "status", "")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *RunStopped) Kind() string { return "RunStopped" }
+
 // TenantChanged: A tenant was given a plan.
 type TenantChanged struct {
 	Head
@@ -1620,6 +1641,8 @@ func New(kind string) Event {
 		return &RetryScheduled{}
 	case "RunRequested":
 		return &RunRequested{}
+	case "RunStopped":
+		return &RunStopped{}
 	case "TenantChanged":
 		return &TenantChanged{}
 	case "UsageRecorded":
@@ -1656,6 +1679,7 @@ var Kinds = []string{
 	"ReplayChanged",
 	"RetryScheduled",
 	"RunRequested",
+	"RunStopped",
 	"TenantChanged",
 	"UsageRecorded",
 	"UsageSummed",

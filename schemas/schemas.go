@@ -41,7 +41,13 @@ type Delivery struct {
 	Again bool
 	// Wire is the event in its own wire format: what a first fact carries along as its submission.
 	Wire []byte
+	// Stopped reports whether the run was cancelled or expired meanwhile: a stage that works through many pages asks between two of them and
+	// returns no events, because nobody needs them. Nil: never.
+	Stopped func() bool
 }
+
+// Over reports whether nobody needs the work any more.
+func (d Delivery) Over() bool { return d.Stopped != nil && d.Stopped() }
 
 // Batch is a run of consecutive records of one partition, for a sink. Topic, Partition, First and Last name it: a batch that comes again
 // under the same name holds the same events.

@@ -22,6 +22,7 @@ type Work[I schemas.Event] func(context.Context, I, schemas.Delivery) ([]schemas
 // AddStage binds a function to a stage of the plan: one transactional session a lane, all lanes sharing the worker's slots by weight.
 func AddStage[I schemas.Event](h *Harness, spec topology.Stage[I], class string, work Work[I]) {
 	h.addReturns()
+	h.addStops()
 	fuse := newFuse(spec.Name, h.cfg.StopAfter, h.cfg.StopWindow, h.log)
 	h.fuses = append(h.fuses, fuse)
 	for _, lane := range spec.Lanes(class) {
@@ -32,6 +33,9 @@ func AddStage[I schemas.Event](h *Harness, spec topology.Stage[I], class string,
 		}
 		h.lanes = append(h.lanes, observed{stage: spec.Name, lane: lane.Topic, topic: l.session.topic, group: l.session.group, pace: l.pace})
 		h.runners = append(h.runners, func(ctx context.Context) error {
+			if err := h.stops.wait(ctx); err != nil {
+				return err
+			}
 			return fuse.run(ctx, func(ctx context.Context) error { return l.session.run(ctx, h.cfg.Batch, l.batch) })
 		})
 	}
@@ -104,7 +108,11 @@ func (l *laneRunner[I]) one(ctx context.Context, r *kgo.Record) ([]*kgo.Record, 
 	}
 	l.fuse.well()
 	outcome := "done"
-	if len(out) == 0 {
+	switch {
+	case len(out) > 0:
+	case l.h.stops.has(e):
+		outcome = "stopped"
+	default:
 		outcome = "filtered"
 	}
 	l.h.metrics.records.WithLabelValues(l.spec.Name, l.lane.Topic, outcome).Inc()
@@ -129,9 +137,13 @@ func (l *laneRunner[I]) decode(ctx context.Context, r *kgo.Record) (I, error) {
 func (l *laneRunner[I]) attempt(ctx context.Context, r *kgo.Record, e I, made int) ([]*kgo.Record, error) {
 	wait, again := l.h.cfg.Backoff, l.session.again(r)
 	for {
-		out, err := l.once(ctx, r, e, schemas.Delivery{Attempt: made, Again: again || made > 0, Wire: r.Value})
+		out, err := l.once(ctx, r, e, schemas.Delivery{Attempt: made, Again: again || made > 0, Wire: r.Value,
+			Stopped: func() bool { return l.h.stops.has(e) }})
 		if err == nil || ctx.Err() != nil {
 			return out, err
+		}
+		if l.h.stops.has(e) {
+			return nil, nil // what failed is needed by nobody
 		}
 		f := fault.Of(err)
 		if f.Kind != fault.Unavailable {
@@ -147,10 +159,15 @@ func (l *laneRunner[I]) attempt(ctx context.Context, r *kgo.Record, e I, made in
 	}
 }
 
-// once does the work in a slot and turns the events into records. An event the plan does not let the stage emit is refused.
+// once does the work in a slot and turns the events into records. An event the plan does not let the stage emit is refused. Work of a run
+// that was stopped is filtered: a cancelled job keeps no slot longer than for what it holds now.
 func (l *laneRunner[I]) once(ctx context.Context, r *kgo.Record, e I, d schemas.Delivery) (out []*kgo.Record, err error) {
 	if err := l.h.gate.enter(ctx, l.lane.Priority); err != nil {
 		return nil, err
+	}
+	if d.Over() {
+		l.h.gate.leave()
+		return nil, nil
 	}
 	began := time.Now()
 	events, err := l.guarded(ctx, e, d)

@@ -86,6 +86,7 @@ type Harness struct {
 	runners []func(context.Context) error
 	lanes   []observed
 	fuses   []*fuse
+	stops   *stops
 	returns bool // the sessions of the delay topics are among the runners
 }
 

@@ -52,7 +52,7 @@ func families(kinds []string, submitted string) []string {
 }
 
 func familyOf(kind string) string {
-	for _, s := range []Spec{Documents.Spec, Pages.Spec, Layouts.Spec, Compositions.Spec, Facts.Spec, Jobs.Spec, JobEvents.Spec, Usage.Spec, UsageDays.Spec, Webhooks.Spec, Settings.Spec, Audit.Spec} {
+	for _, s := range []Spec{Documents.Spec, Pages.Spec, Layouts.Spec, Compositions.Spec, Facts.Spec, Jobs.Spec, JobEvents.Spec, Cancellations.Spec, Usage.Spec, UsageDays.Spec, Webhooks.Spec, Settings.Spec, Audit.Spec} {
 		for _, k := range s.Kinds {
 			if k == kind {
 				return s.Name
@@ -114,6 +114,7 @@ func mermaid() string {
 			fmt.Fprintf(&b, "  %s(%s) --> %s[(%s)]\n", n.Name, n.Name, e, e)
 		}
 	}
-	b.WriteString("  jobs[(jobs)] --> gateway\n  documents[(documents)] -.tail.-> gateway\n  settings[(settings)] --> gateway\n  usage-days[(usage-days)] --> gateway\n  webhooks[(webhooks)] --> gateway\n")
+	b.WriteString("  jobs[(jobs)] --> gateway\n  documents[(documents)] -.tail.-> gateway\n  settings[(settings)] --> gateway\n  usage-days[(usage-days)] --> gateway\n  webhooks[(webhooks)] --> gateway\n" +
+		"  cancellations[(cancellations)] -.-> prepare & layout & ocr & compose\n")
 	return b.String()
 }

@@ -33,6 +33,8 @@ var (
 		Key: "tenant", Writers: []string{"track"}, Readers: []string{"sinks", "tally"}}}
 	Settings = Topic[schemas.Event]{Spec{Name: "settings", Shape: Small, Compact: true, Kinds: []string{"APIKeyChanged", "ReplayChanged", "ProducerKeyChanged",
 		"TenantChanged", "EndpointChanged"}, Key: "tenant/kind/id", Writers: []string{"gateway", "command line", "deliver"}, Readers: []string{"gateway", "prepare", "deliver"}}}
+	Cancellations = Topic[*schemas.RunStopped]{Spec{Name: "cancellations", Shape: Small, Compact: true, Retention: stopsKept, Kinds: []string{"RunStopped"},
+		Key: "tenant/job id", Writers: []string{"track"}, Readers: []string{"prepare", "layout", "ocr", "compose"}}}
 	UsageDays = Topic[*schemas.UsageSummed]{Spec{Name: "usage-days", Compact: true, Kinds: []string{"UsageSummed"},
 		Key: "tenant/day", Writers: []string{"tally"}, Readers: []string{"gateway", "tally"}}}
 	Webhooks = Topic[*schemas.WebhookDue]{Spec{Name: "webhooks", Compact: true, Retention: webhooksKept, Kinds: []string{"WebhookDue"},
@@ -41,9 +43,10 @@ var (
 		Key: "tenant", Writers: []string{"gateway", "command line"}, Readers: []string{"gateway", "operators"}}}
 )
 
-// How long webhooks stay known after they ended, and who administered what.
+// How long webhooks stay known after they ended, runs that were stopped, and who administered what.
 const (
 	webhooksKept = 7 * 24 * time.Hour
+	stopsKept    = 7 * 24 * time.Hour // what is left of a run does not outlast the lanes
 	auditKept    = 400 * 24 * time.Hour
 )
 
@@ -75,7 +78,7 @@ var (
 	}
 	Track = Fold[schemas.Event, *schemas.JobSnapshot]{
 		Name: "track", Reads: Facts, State: Jobs,
-		Emits: []string{"JobSnapshot", "JobChanged", "DocumentFinished", "UsageRecorded", "DocumentSubmitted", "WebhookDue"},
+		Emits: []string{"JobSnapshot", "JobChanged", "DocumentFinished", "UsageRecorded", "DocumentSubmitted", "WebhookDue", "RunStopped"},
 	}
 	Tally      = Fold[*schemas.UsageRecorded, *schemas.UsageSummed]{Name: "tally", Reads: Usage, State: UsageDays, Emits: []string{"UsageSummed"}, Adds: true}
 	Deliver    = Sink{Name: "deliver", Reads: []Spec{Webhooks.Spec}} // what became of each message it writes back
@@ -119,7 +122,7 @@ func (c Config) Specs() []Spec {
 	lanes(Pages.Spec, Pages.All())
 	lanes(Layouts.Spec, Layouts.All())
 	lanes(Compositions.Spec, Compositions.All())
-	for _, s := range []Spec{Facts.Spec, Jobs.Spec, JobEvents.Spec, Usage.Spec, UsageDays.Spec, Webhooks.Spec, Settings.Spec, Audit.Spec} {
+	for _, s := range []Spec{Facts.Spec, Jobs.Spec, JobEvents.Spec, Cancellations.Spec, Usage.Spec, UsageDays.Spec, Webhooks.Spec, Settings.Spec, Audit.Spec} {
 		if !s.Compact && s.Retention == 0 {
 			s.Retention = c.Retention
 		}
@@ -152,6 +155,8 @@ func Route(e schemas.Event) (topic, key string, err error) {
 		return Compositions.Name("", e.Priority), h.JobID, laneExists(e.Class, e.Priority)
 	case *schemas.JobSnapshot:
 		return Jobs.Spec.Name, JobKey(h.Tenant, h.JobID), nil
+	case *schemas.RunStopped:
+		return Cancellations.Spec.Name, JobKey(h.Tenant, h.JobID), nil
 	case *schemas.JobChanged:
 		return JobEvents.Spec.Name, h.JobID, nil
 	case *schemas.UsageRecorded:

@@ -48,11 +48,11 @@ func families(topics []string) []string {
 func TestARoleMayDoWhatItsPlanSaysAndNoMore(t *testing.T) {
 	const back = " compositions delay dlq.delay documents layouts pages splits" // what waits in a delay topic goes back to its lane
 	for role, want := range map[string]struct{ reads, writes, groups, transactions string }{
-		"prepare":   {"delay documents settings splits", "dlq.prepare facts pages splits" + back, "prepare. delay.", "prepare. delay."},
-		"layout":    {"delay pages", "dlq.layout facts layouts" + back, "layout. delay.", "layout. delay."},
-		"ocr":       {"delay layouts", "dlq.ocr facts" + back, "ocr. delay.", "ocr. delay."},
-		"track":     {"facts jobs", "compositions dlq.track facts job-events jobs splits usage webhooks", "track.", "track."},
-		"compose":   {"compositions delay", "dlq.compose facts" + back, "compose. delay.", "compose. delay."},
+		"prepare":   {"cancellations delay documents settings splits", "dlq.prepare facts pages splits" + back, "prepare. delay.", "prepare. delay."},
+		"layout":    {"cancellations delay pages", "dlq.layout facts layouts" + back, "layout. delay.", "layout. delay."},
+		"ocr":       {"cancellations delay layouts", "dlq.ocr facts" + back, "ocr. delay.", "ocr. delay."},
+		"track":     {"facts jobs", "cancellations compositions dlq.track facts job-events jobs splits usage webhooks", "track.", "track."},
+		"compose":   {"cancellations compositions delay", "dlq.compose facts" + back, "compose. delay.", "compose. delay."},
 		"tally":     {"usage usage-days", "dlq.tally usage-days", "tally.", "tally."},
 		"deliver":   {"settings webhooks", "dlq.deliver settings webhooks", "deliver", "deliver"},
 		"producers": {"", "documents", "", ""},

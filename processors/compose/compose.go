@@ -7,6 +7,7 @@ package compose
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -50,13 +51,16 @@ func New(config Config, objects Objects, models map[string]string, log *slog.Log
 
 // Work composes one run of a document and returns its DocumentComposed. A page that the bitmaps name and the store lacks is a puzzle:
 // COMPOSE_FAILED.
-func (s *Stage) Work(ctx context.Context, e *schemas.DocumentFinished, _ schemas.Delivery) ([]schemas.Event, error) {
+func (s *Stage) Work(ctx context.Context, e *schemas.DocumentFinished, d schemas.Delivery) ([]schemas.Event, error) {
 	formats, err := chosen(e.Options.OutputFormats)
 	if err != nil {
 		return nil, err
 	}
 	began := time.Now()
-	outputs, err := s.write(ctx, e, formats)
+	outputs, err := s.write(ctx, e, d, formats)
+	if errors.Is(err, errOver) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func (s *sink) Write(b []byte) (int, error) {
 }
 
 // write renders every format in one pass over the pages. Of several errors it returns the one that caused the others.
-func (s *Stage) write(ctx context.Context, e *schemas.DocumentFinished, formats []format) ([]schemas.Output, error) {
+func (s *Stage) write(ctx context.Context, e *schemas.DocumentFinished, d schemas.Delivery, formats []format) ([]schemas.Output, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var uploads sync.WaitGroup
@@ -84,7 +84,7 @@ func (s *Stage) write(ctx context.Context, e *schemas.DocumentFinished, formats 
 			_ = out.CloseWithError(errBrokenOff)
 		})
 	}
-	err := s.render(ctx, e, sinks)
+	err := s.render(ctx, e, d, sinks)
 	for _, k := range sinks {
 		_ = k.pipe.CloseWithError(err) // nil ends the upload well, anything else breaks it off
 	}
@@ -105,7 +105,7 @@ func (s *Stage) write(ctx context.Context, e *schemas.DocumentFinished, formats 
 }
 
 // render feeds the pages to all renderers.
-func (s *Stage) render(ctx context.Context, e *schemas.DocumentFinished, sinks []*sink) error {
+func (s *Stage) render(ctx context.Context, e *schemas.DocumentFinished, d schemas.Delivery, sinks []*sink) error {
 	head := s.headOf(e)
 	flush := func() error {
 		var errs []error
@@ -120,6 +120,9 @@ func (s *Stage) render(ctx context.Context, e *schemas.DocumentFinished, sinks [
 	p := &pages{config: s.config, objects: s.objects, event: e}
 	var tables joiner
 	err := p.each(ctx, func(page *document.Page) error {
+		if d.Over() {
+			return errOver
+		}
 		tables.page(page)
 		for _, k := range sinks {
 			k.renderer.page(page)
@@ -134,6 +137,9 @@ func (s *Stage) render(ctx context.Context, e *schemas.DocumentFinished, sinks [
 	}
 	return flush()
 }
+
+// errOver breaks outputs off that nobody needs any more.
+var errOver = errors.New("the run was stopped")
 
 // errBrokenOff is what a renderer gets for writing into an output whose upload has ended.
 var errBrokenOff = errors.New("output broken off")

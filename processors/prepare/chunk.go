@@ -42,6 +42,9 @@ func (w *work) chunk(ctx context.Context, selection schemas.Ranges) ([]schemas.E
 	var texts texts
 	at := map[int]int{} // page to its place among the events, for the text pages
 	for i, n := range pages {
+		if w.delivery.Over() {
+			return nil, nil
+		}
 		opening := engine.Usage{}
 		if i == 0 && first > 1 {
 			opening = w.opening // a continuation has no DocumentOpened to bear it

@@ -398,7 +398,13 @@ func told(s *schemas.JobSnapshot) []schemas.Event {
 	if !schemas.Terminal(s.Status) {
 		return out
 	}
-	return append(out, &schemas.WebhookDue{Head: as("WebhookDue"), URL: s.WebhookURL, Type: "job." + s.Status, Version: s.Version, State: "due", FirstAt: s.EndedAt, NextAt: s.EndedAt,
+	out = append(out, &schemas.WebhookDue{Head: as("WebhookDue"), URL: s.WebhookURL, Type: "job." + s.Status, Version: s.Version, State: "due", FirstAt: s.EndedAt, NextAt: s.EndedAt,
 		Status: s.Status, Code: s.Code, Message: s.Message, PagesExpected: s.PagesExpected, PagesDone: s.PagesDone, PagesFailed: s.PagesFailed, Outputs: s.Outputs,
 		Metadata: s.Metadata, RequestID: s.RequestID})
+	if s.Status == schemas.Cancelled {
+		h := s.Head
+		h.EventID = schemas.EventIDFor(s.JobID, s.Run, "track", 0, "RunStopped", 0)
+		out = append(out, &schemas.RunStopped{Head: h, Status: s.Status})
+	}
+	return out
 }

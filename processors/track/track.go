@@ -148,7 +148,17 @@ func (*Track) Changed(s *schemas.JobSnapshot) []schemas.Event {
 	if !schemas.Terminal(s.Status) {
 		return []schemas.Event{c}
 	}
+	if s.Status == schemas.Cancelled {
+		return []schemas.Event{c, due(s), stopped(s)}
+	}
 	return []schemas.Event{c, due(s)}
+}
+
+// stopped tells the workers that nobody needs what is left of a run. They may drop it; that they do changes nothing here.
+func stopped(s *schemas.JobSnapshot) *schemas.RunStopped {
+	r := &schemas.RunStopped{Head: s.Head, Status: s.Status}
+	r.EventID = schemas.EventIDFor(s.JobID, s.Run, "track", 0, r.Kind(), 0)
+	return r
 }
 
 // due is the end of a run as webhooks tell it. Who wants to hear of it is not the fold's to know: deliver looks that up.

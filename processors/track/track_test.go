@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,6 +84,7 @@ type machine struct {
 	saved int // outputs that were committed
 	dirty bool
 	snaps []*schemas.JobSnapshot
+	told  []schemas.Event // what the world was told in committed transactions
 }
 
 func newMachine() *machine { return &machine{t: track.New(codec.Decode)} }
@@ -111,6 +113,7 @@ func (m *machine) commit(tb rapid.TB) {
 		m.disk = b
 		s := m.load(tb)
 		m.snaps = append(m.snaps, s)
+		m.told = append(m.told, m.t.Changed(m.state)...)
 	}
 	m.state, m.dirty = m.t.Rest(m.state), false
 }
@@ -333,6 +336,20 @@ func TestNoHistoryBreaksTheFold(t *testing.T) {
 			}
 		}
 		checkUsage(rt, m.out)
+		stops := map[int]bool{}
+		for _, e := range m.told {
+			if r, ok := e.(*schemas.RunStopped); ok {
+				if stops[r.Run] || !strings.HasPrefix(ended[r.Run], r.Status) {
+					rt.Fatalf("run %d, which ended %q, was stopped as %s", r.Run, ended[r.Run], r.Status)
+				}
+				stops[r.Run] = true
+			}
+		}
+		for run, how := range ended {
+			if (strings.HasPrefix(how, schemas.Cancelled) || strings.HasPrefix(how, schemas.Expired)) && !stops[run] {
+				rt.Fatalf("the workers were not told that run %d ended %s", run, how)
+			}
+		}
 	})
 }
 
