@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/fault"
 	"docstream/internal/stream"
 	"docstream/internal/topology"
 	"docstream/schemas"
@@ -150,3 +151,40 @@ func TestDocumentsThatFailByThemselvesStopNobody(t *testing.T) {
 }
 
 var errRefusal error = fmt.Errorf("wrapped: %w", damaged)
+
+// TestATaskThatDoesNotEndFailsAlone: it is given up at the deadline of a task, not tried again, and the records behind it are worked on.
+func TestATaskThatDoesNotEndFailsAlone(t *testing.T) {
+	w := newWorld(t, 20*time.Millisecond)
+	h := w.harness(func(c *stream.Config) { c.Slots, c.Task = 1, time.Second })
+	stream.AddStage(h, topology.Layout, "cpu", func(ctx context.Context, e *schemas.PagePrepared, _ schemas.Delivery) ([]schemas.Event, error) {
+		switch e.Page {
+		case 1:
+			<-ctx.Done()
+			return nil, ctx.Err()
+		case 2: // a refusal that came late
+			<-ctx.Done()
+			return nil, errRefusal
+		}
+		return laidOut(e), nil
+	})
+	w.start(h)
+	w.publish(prepared(1, 1), prepared(1, 2), prepared(1, 3))
+	if e := w.decode(w.read("layouts.cpu.normal", 1)[0]).(*schemas.PageLaidOut); e.Page != 3 {
+		t.Errorf("page %d came out", e.Page)
+	}
+	codes := map[int]string{}
+	for _, r := range w.read("facts", 4) { // each with what closes the page
+		if f, ok := w.decode(r).(*schemas.DeadLettered); ok {
+			if f.Attempts != 1 {
+				t.Errorf("page %d was tried %d times", f.Page, f.Attempts)
+			}
+			codes[f.Page] = f.Code
+		}
+	}
+	if codes[1] != string(schemas.EngineTimeout) || codes[2] != string(fault.Of(errRefusal).Code) {
+		t.Errorf("the pages failed with %v", codes)
+	}
+	if n, err := w.committed("delay.20ms"); err != nil || n != 0 {
+		t.Errorf("%d tasks were to be tried again: %v", n, err)
+	}
+}

@@ -192,8 +192,16 @@ func (l *laneRunner[I]) once(ctx context.Context, r *kgo.Record, e I, d schemas.
 	return out, nil
 }
 
-// guarded turns a panic of the stage into an error: a document can hurt only itself (P7).
-func (l *laneRunner[I]) guarded(ctx context.Context, e I, d schemas.Delivery) (out []schemas.Event, err error) {
+// guarded turns a panic of the stage, and work that does not come to an end, into an error: a document can hurt only itself (P7). What took
+// too long once is not tried again. A refusal that came late stays one, and so does a part that cannot be reached: that is nobody's document.
+func (l *laneRunner[I]) guarded(outer context.Context, e I, d schemas.Delivery) (out []schemas.Event, err error) {
+	ctx, cancel := context.WithTimeout(outer, l.h.cfg.Task)
+	defer cancel()
+	defer func() {
+		if err != nil && ctx.Err() != nil && outer.Err() == nil && fault.KindOf(err) == fault.Unknown {
+			err = fault.Document(schemas.EngineTimeout, "%s", schemas.Codes[schemas.EngineTimeout].Meaning).Because(err)
+		}
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(p)

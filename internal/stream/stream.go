@@ -27,6 +27,7 @@ type Config struct {
 	FoldBatch   int           `koanf:"fold_batch"`   // facts the fold takes in one transaction
 	SinkBatch   int           `koanf:"sink_batch"`   // records a sink writes at once
 	SinkLinger  time.Duration `koanf:"sink_linger"`  // how long a sink waits to fill a batch
+	Task        time.Duration `koanf:"task"`         // a stage works no longer on one record; its page or document then fails
 	MaxAttempts int           `koanf:"max_attempts"` // of a sink at a batch whose failure nobody can place; stages go by topics.delays
 	Backoff     time.Duration `koanf:"backoff"`      // before asking again for what cannot be reached; doubles, at most 30 s
 	StopAfter   int           `koanf:"stop_after"`   // jobs with dead letters nobody can place, of the last stop_window records, that stop a stage; 0: never
@@ -44,7 +45,7 @@ type Config struct {
 // DefaultConfig suits one machine.
 func DefaultConfig() Config {
 	return Config{
-		Slots: 2, Batch: 8, FoldBatch: 1000, SinkBatch: 5000, SinkLinger: 500 * time.Millisecond,
+		Slots: 2, Batch: 8, FoldBatch: 1000, SinkBatch: 5000, SinkLinger: 500 * time.Millisecond, Task: time.Hour,
 		MaxAttempts: 4, Backoff: 500 * time.Millisecond, StopAfter: 25, StopWindow: 30,
 		WeightHigh: 16, WeightNormal: 4, WeightLow: 1,
 		SessionTimeout: 6 * time.Second, RebalanceTimeout: 60 * time.Second, TransactionTimeout: 10 * time.Second,
@@ -56,6 +57,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.Slots < 1 || c.Batch < 1 || c.FoldBatch < 1 || c.SinkBatch < 1:
 		return errors.New("stream: slots and batches must be at least 1")
+	case c.Task < time.Second:
+		return errors.New("stream: task must be at least 1 s")
 	case c.MaxAttempts < 1:
 		return errors.New("stream: max_attempts must be at least 1")
 	case c.StopAfter < 0 || c.StopWindow < c.StopAfter:
