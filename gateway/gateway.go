@@ -139,11 +139,14 @@ func (g *Gateway) server() *http.Server {
 	}
 }
 
+// headOnly marks the context of a request that was HEAD.
+type headOnly struct{}
+
 // withHead answers HEAD as GET: the server leaves the body out.
 func withHead(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead {
-			r = r.WithContext(r.Context())
+			r = r.WithContext(context.WithValue(r.Context(), headOnly{}, true))
 			r.Method = http.MethodGet
 		}
 		h.ServeHTTP(w, r)

@@ -22,7 +22,7 @@ func (g *Gateway) LinkResults(l Links) { g.links = l }
 // linked reports whether a client is sent to the object store. A link is good for GET alone, and who wants the bytes through the gateway has
 // them: compressed, by range, and from nobody else.
 func (g *Gateway) linked(c *gin.Context) bool {
-	return g.links != nil && g.cfg.ResultLinks > 0 && c.Request.Method == http.MethodGet && c.Query("through") != "1"
+	return g.links != nil && g.cfg.ResultLinks > 0 && c.Request.Context().Value(headOnly{}) == nil && c.Query("through") != "1"
 }
 
 // redirect sends a client to where an output lies. It is looked for first, so that what has expired is answered as such; and it always comes
