@@ -29,7 +29,7 @@ type life struct {
 	failed   map[int]bool
 	named    map[int]schemas.PageFailure // the lowest hundred of the failed
 	waits    map[wait]schemas.Retry      // the lowest hundred of those that wait
-	cpu      int64
+	charged  []*schemas.UsageRecorded
 	asked    bool // for the outputs
 	outputs  []schemas.Output
 
@@ -320,22 +320,43 @@ func (l *life) settled(h *schemas.Head) (out []schemas.Event, ended bool) {
 
 func (l *life) charge(h *schemas.Head, page int, costs []schemas.StageCost, units int) (out []schemas.Event) {
 	for _, k := range costs {
-		l.cpu += k.CPUMicros
 		u := &schemas.UsageRecorded{Head: l.head(h.Tenant, h.JobID, k.Stage, "UsageRecorded", page, 0, h.At), Page: page, Stage: k.Stage, Device: k.Device, Units: units,
 			CPUMicros: k.CPUMicros, WallMicros: k.WallMicros}
 		if l.sub != nil {
 			u.APIKeyID = l.sub.APIKeyID
 		}
+		l.charged = append(l.charged, u)
 		out = append(out, u)
 	}
 	return out
+}
+
+// spent sums what was charged, by stage and device.
+func (l *life) spent() (lines []schemas.UsageLine, cpu int64) {
+	sums := map[[2]string]schemas.UsageLine{}
+	for _, u := range l.charged {
+		key := [2]string{u.Stage, u.Device}
+		s := sums[key]
+		s.Stage, s.Device = u.Stage, u.Device
+		s.CPUMicros, s.WallMicros, s.Pages = s.CPUMicros+u.CPUMicros, s.WallMicros+u.WallMicros, s.Pages+int64(u.Units)
+		if u.Page == 0 && u.Stage == "prepare" {
+			s.Documents++
+		}
+		sums[key] = s
+		cpu += u.CPUMicros
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(sums), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		lines = append(lines, sums[key])
+	}
+	return lines, cpu
 }
 
 // snapshot is the state that a life must have.
 func (l *life) snapshot(tenant, id string) *schemas.JobSnapshot {
 	s := &schemas.JobSnapshot{Head: l.head(tenant, id, "track", "JobSnapshot", 0, l.version, l.last), Version: l.version, Status: schemas.Pending, Stage: track.StagePrepare,
 		Class: "cpu", Priority: "normal", ReplayID: l.replay, Runs: l.past, PagesTotal: l.total, PagesExpected: l.pages.Count(), PagesDone: len(l.finished),
-		PagesFailed: len(l.failed), CPUMicros: l.cpu, Outputs: l.outputs, EndedAt: l.ended, Code: l.code, Message: l.message}
+		PagesFailed: len(l.failed), Outputs: l.outputs, EndedAt: l.ended, Code: l.code, Message: l.message}
+	s.Spent, s.CPUMicros = l.spent()
 	if l.pages != nil {
 		s.PageRanges = l.pages.String()
 	}
