@@ -27,12 +27,13 @@ func (a *assembly) bands(text [][]piece, gutters []gutter) [][]piece {
 		}
 	}
 	var best []float64
-	for _, anchors := range columns {
+	anchor := 0
+	for k, anchors := range columns {
 		if len(anchors) < bandRows || len(anchors) >= len(text) {
 			continue
 		}
 		if cuts := a.cuts(all, anchors); len(cuts) > len(best) {
-			best = cuts
+			best, anchor = cuts, k
 		}
 	}
 	if len(best) < bandRows-1 {
@@ -47,6 +48,9 @@ func (a *assembly) bands(text [][]piece, gutters []gutter) [][]piece {
 	out := banded(all, best, gutters)
 	more := 0
 	for _, r := range out {
+		if inColumn(r, anchor, gutters) > 1 {
+			return text
+		}
 		for i := 1; i < len(r); i++ {
 			if r[i].box.Y0 > (r[i-1].box.Y0+r[i-1].box.Y1)/2 && r[i].box.X0 < r[i-1].box.X1 {
 				more++
@@ -58,6 +62,16 @@ func (a *assembly) bands(text [][]piece, gutters []gutter) [][]piece {
 		return text
 	}
 	return out
+}
+
+// inColumn counts the pieces of a row that begin in a column.
+func inColumn(row []piece, column int, gutters []gutter) (n int) {
+	for _, p := range row {
+		if from, _ := columnsOf(p.box, gutters); from == column {
+			n++
+		}
+	}
+	return n
 }
 
 // banded puts pieces into the rows between cuts, column by column, in each from top to bottom.
@@ -83,9 +97,11 @@ func wrapped(bands [][]piece, gutters []gutter) bool {
 	more := 0
 	for _, r := range bands {
 		lines := make([]int, len(gutters)+1)
-		for _, p := range r {
+		for i, p := range r {
 			from, _ := columnsOf(p.box, gutters)
-			lines[from]++
+			if lines[from] == 0 || p.box.Y0 > (r[i-1].box.Y0+r[i-1].box.Y1)/2 {
+				lines[from]++
+			}
 		}
 		most, least, full := slices.Max(lines), slices.Max(lines), 0
 		for _, n := range lines {

@@ -138,18 +138,21 @@ func labelled(t *document.Table) bool {
 // apart reports whether the columns are no parts of rows: one beside the first has labels of its own, or the first is the numbers of a list.
 func apart(t *document.Table) bool {
 	whole, cells := make([]int, t.Columns), make([]int, t.Columns)
-	counts := 0
+	counts, labels := 0, 0
 	for _, c := range t.Cells {
 		cells[c.Column]++
 		if label.MatchString(c.Text) {
 			whole[c.Column]++
+		}
+		if c.Column == 0 && strings.ContainsAny(c.Text, ":：") {
+			labels++
 		}
 		if c.Column == 0 && ordinal.MatchString(c.Text) {
 			counts++
 		}
 	}
 	for k := 1; k < len(cells); k++ {
-		if cells[k] > 1 && 5*whole[k] >= 3*cells[k] {
+		if cells[k] > 1 && 5*whole[k] >= 3*cells[k] && 2*labels < cells[0] {
 			return true
 		}
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // Version names this stage's algorithm; it is part of the pipeline version and changes with anything that can change a result.
-const Version = "ocr/4"
+const Version = "ocr/5"
 
 const stageName = "ocr"
 

@@ -33,6 +33,14 @@ func TestLabelsAndValuesStayTogetherWhateverTheRegionsSay(t *testing.T) {
 	}
 }
 
+func TestAFormGoesOnBesideLabelsWithTheirValues(t *testing.T) {
+	labels := grid(350, []int{150, 480, 800}, []string{"Name:", "J. Whitfield", "Clerk: E. Brandt"}, []string{"City:", "Port Ellis", "Dock: Upper"}, []string{"Vessel:", "Heron", "Berth: A2"})
+	p := read(t, reader(t), sheet(t, labels...), 150)
+	if got := strings.Join(texts(p), "\n"); got != "Name:|J. Whitfield|Clerk: E. Brandt\nCity:|Port Ellis|Dock: Upper\nVessel:|Heron|Berth: A2" {
+		t.Error(got)
+	}
+}
+
 func TestTextOnBothSidesOfAFormStaysThere(t *testing.T) {
 	labels := append(grid(350, []int{150, 700}, []string{"Rope", "12.50"}, []string{"Tar", "3.90"}, []string{"TOTAL", "16.40"}),
 		label{150, 305, "HARBOUR STORES"}, label{150, 485, "Thank you for your visit"})

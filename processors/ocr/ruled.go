@@ -17,6 +17,7 @@ const (
 	drawnShare  = 0.6  // of a cell's side that must be drawn to part it from its neighbour
 	ruledPlaces = 4    // places in a grid, at least: less is a frame around text
 	mostPlaces  = 1 << 14
+	loneRows    = 4 // cells in the column before, at least, where one that begins alone belongs to that
 )
 
 // rules finds what is drawn on a page, without its slant.
@@ -233,12 +234,13 @@ func (a *assembly) fill(l *lattice, lines []placed) *document.Table {
 	if len(lines) < 2 {
 		return nil
 	}
+	a.between(l, lines)
 	var parts []placed // runs of words of one line in one column
 	for _, line := range lines {
 		for _, p := range split(line) {
 			from := 0
 			for i := 1; i <= len(p.words); i++ {
-				if i < len(p.words) && place(l.xs, middle(p.spans[i])) == place(l.xs, middle(p.spans[i-1])) {
+				if i < len(p.words) && !l.parts(p.spans[i-1], p.spans[i]) {
 					continue
 				}
 				q := p.part(from, i)
@@ -254,7 +256,9 @@ func (a *assembly) fill(l *lattice, lines []placed) *document.Table {
 		c := of[place(l.ys, p.middle())][place(l.xs, middle(p.flat))]
 		texts[c] = append(texts[c], p)
 	}
-	t := &document.Table{Rows: len(l.ys) - 1, Columns: len(l.xs) - 1}
+	t := &document.Table{}
+	lone(cells, texts)
+	t.Rows, t.Columns = thin(cells, texts)
 	head := 1 // rows that the first one reaches down to
 	for i, c := range cells {
 		if c.row == 0 && c.rows < t.Rows {
@@ -273,12 +277,144 @@ func (a *assembly) fill(l *lattice, lines []placed) *document.Table {
 	return t
 }
 
+// parts reports whether a border that is drawn there stands between two words.
+func (l *lattice) parts(left, right reading.Box) bool {
+	from, to := place(l.xs, middle(left)), place(l.xs, middle(right))
+	for k := from + 1; k <= to; k++ {
+		if drawn(l.v, l.xs[k], left.Y0, left.Y1, l.reach) {
+			return true
+		}
+	}
+	return false
+}
+
+// Columns between which no rule is drawn.
+const (
+	undrawnLines = 3 // of text with a gap between two rules, at least
+	undrawnTimes = 2 // as many as run across it, at least
+)
+
+// between adds borders where the lines between two rules keep a gap: many tables have rules around groups of columns only.
+func (a *assembly) between(l *lattice, lines []placed) {
+	columns := make([][][]piece, len(l.xs)-1) // by column the lines of text in it, in pieces
+	text := rows(lines)
+	for _, r := range text {
+		of := make([][]piece, len(columns))
+		for _, line := range r {
+			for _, p := range split(line) {
+				k := place(l.xs, middle(p.box))
+				if p.box.X0 > l.xs[k]-l.reach && p.box.X1 < l.xs[k+1]+l.reach {
+					of[k] = append(of[k], p)
+				}
+			}
+		}
+		for k, p := range of {
+			if len(p) > 0 {
+				columns[k] = append(columns[k], p)
+			}
+		}
+	}
+	for _, c := range columns {
+		var several [][]piece
+		for _, r := range c {
+			if len(r) > 1 {
+				several = append(several, r)
+			}
+		}
+		if len(several) < undrawnLines {
+			continue
+		}
+		for _, g := range a.gutters(several) {
+			keep, cross := 0, 0
+			for _, r := range c {
+				switch {
+				case slices.ContainsFunc(r, func(p piece) bool { return p.box.X0 < g.middle() && g.middle() < p.box.X1 }):
+					cross++
+				case r[0].box.X1 <= g.middle() && r[len(r)-1].box.X0 >= g.middle():
+					keep++
+				}
+			}
+			if keep >= undrawnLines && keep >= undrawnTimes*cross {
+				l.divide(g.middle(), text)
+			}
+		}
+	}
+	slices.Sort(l.xs)
+}
+
+// divide adds a border beside all lines of text that do not run across it.
+func (l *lattice) divide(x float64, text [][]placed) {
+	l.xs = append(l.xs, x)
+	for _, r := range text {
+		if !slices.ContainsFunc(r, func(p placed) bool { return crosses(p, x) }) {
+			_, flat := bounds(r)
+			l.v = append(l.v, ruling.Rule{At: x, From: flat.Y0 - l.reach, To: flat.Y1 + l.reach})
+		}
+	}
+}
+
+// crosses reports whether text of a line stands at a place.
+func crosses(line placed, x float64) bool {
+	return slices.ContainsFunc(split(line), func(p piece) bool { return p.box.X0 < x && x < p.box.X1 })
+}
+
 func middle(b reading.Box) float64 { return (b.X0 + b.X1) / 2 }
 
 // place is the number of the stretch between borders that a place lies in; what lies outside belongs to the nearest.
 func place(borders []float64, x float64) int {
 	n, _ := slices.BinarySearch(borders, x)
 	return min(max(n-1, 0), len(borders)-2)
+}
+
+// lone moves a cell that begins where no other does over the empty place before it: what was found between two letters is no border.
+func lone(cells []area, texts [][]placed) {
+	begin := map[int][]int{} // cells with text by column
+	for i, c := range cells {
+		if len(texts[i]) > 0 {
+			begin[c.column] = append(begin[c.column], i)
+		}
+	}
+	for i := range cells {
+		c := &cells[i]
+		if len(texts[i]) == 0 || len(begin[c.column]) > 1 || len(begin[c.column-1]) < loneRows {
+			continue
+		}
+		for k := range cells {
+			if e := &cells[k]; len(texts[k]) == 0 && e.row == c.row && e.rows == c.rows && e.columns == 1 && e.column+1 == c.column {
+				c.column, c.columns = c.column-1, c.columns+1
+				e.columns = 0
+				break
+			}
+		}
+	}
+}
+
+// thin takes rows and columns away in which no cell with text begins: borders that are drawn for the eye, or found where there are none. It
+// returns how many are left.
+func thin(cells []area, texts [][]placed) (rows, columns int) {
+	number := func(begins func(*area) (at, extent *int)) int {
+		used := map[int]bool{}
+		last := 0
+		for i := range cells {
+			at, extent := begins(&cells[i])
+			if last = max(last, *at+*extent); len(texts[i]) > 0 {
+				used[*at] = true
+			}
+		}
+		before := make([]int, last+1) // used ones before each
+		for i := range last {
+			before[i+1] = before[i]
+			if used[i] {
+				before[i+1]++
+			}
+		}
+		for i := range cells {
+			at, extent := begins(&cells[i])
+			*at, *extent = before[*at], before[*at+*extent]-before[*at]
+		}
+		return before[last]
+	}
+	return number(func(c *area) (*int, *int) { return &c.row, &c.rows }), number(func(c *area) (*int, *int) { return &c.column, &c.columns })
 }
 
 // cell joins the parts of one cell, line by line.

@@ -114,3 +114,44 @@ func TestLettersBetweenRulesAreNoBorders(t *testing.T) {
 		t.Fatalf("%+v", p.Blocks)
 	}
 }
+
+func TestColumnsThatNoRulePartsAreColumns(t *testing.T) {
+	at := []int{150, 520, 900}
+	im := sheet(t, append(grid(300, at, append(prices, []string{"Rope", "3", "7.10"})...), label{150, 525, "All prices are those of the spring and hold until the end of it."})...)
+	for _, x := range []int{120, 490, 1100} { // none between the quantity and the price
+		rule(im, image.Rect(x, 255, x, 490))
+	}
+	for _, x := range []int{120, 1100} {
+		rule(im, image.Rect(x, 490, x, 550))
+	}
+	for _, y := range []int{255, 315, 360, 405, 450, 490, 548} {
+		rule(im, image.Rect(120, y, 1102, y))
+	}
+	p := read(t, reader(t), im, 150)
+	if len(p.Blocks) != 1 || p.Blocks[0].Table == nil {
+		t.Fatalf("%+v", p.Blocks)
+	}
+	want := pricesText + "\nRope|3|7.10\nAll prices are those of the spring and hold until the end of it.||"
+	if got := tableText(p.Blocks[0].Table); got != want {
+		t.Error(got)
+	}
+}
+
+func TestABorderInOneRowOnlyIsNone(t *testing.T) {
+	at := []int{150, 520, 900}
+	im := sheet(t, grid(300, at, append(prices, []string{"Rope", "3", "7.10"}, []string{"Tar", "1", "3.90"})...)...)
+	for _, x := range []int{120, 490, 870, 1100} {
+		rule(im, image.Rect(x, 255, x, 540))
+	}
+	for _, y := range []int{255, 315, 360, 405, 450, 495, 540} {
+		rule(im, image.Rect(120, y, 1102, y))
+	}
+	rule(im, image.Rect(135, 450, 135, 495))
+	p := read(t, reader(t), im, 150)
+	if len(p.Blocks) != 1 || p.Blocks[0].Table == nil {
+		t.Fatalf("%+v", p.Blocks)
+	}
+	if got := tableText(p.Blocks[0].Table); got != pricesText+"\nRope|3|7.10\nTar|1|3.90" {
+		t.Error(got)
+	}
+}
