@@ -45,8 +45,7 @@ func (a *assembly) lattices(h, v []ruling.Rule) (out []lattice) {
 	for i := range group {
 		group[i] = i
 	}
-	var root func(int) int
-	root = func(i int) int {
+	root := func(i int) int {
 		for group[i] != i {
 			group[i] = group[group[i]]
 			i = group[i]
@@ -288,76 +287,6 @@ func (l *lattice) parts(left, right reading.Box) bool {
 	return false
 }
 
-// Columns between which no rule is drawn.
-const (
-	undrawnLines = 3 // of text with a gap between two rules, at least
-	undrawnTimes = 2 // as many as run across it, at least
-)
-
-// between adds borders where the lines between two rules keep a gap: many tables have rules around groups of columns only.
-func (a *assembly) between(l *lattice, lines []placed) {
-	columns := make([][][]piece, len(l.xs)-1) // by column the lines of text in it, in pieces
-	text := rows(lines)
-	for _, r := range text {
-		of := make([][]piece, len(columns))
-		for _, line := range r {
-			for _, p := range split(line) {
-				k := place(l.xs, middle(p.box))
-				if p.box.X0 > l.xs[k]-l.reach && p.box.X1 < l.xs[k+1]+l.reach {
-					of[k] = append(of[k], p)
-				}
-			}
-		}
-		for k, p := range of {
-			if len(p) > 0 {
-				columns[k] = append(columns[k], p)
-			}
-		}
-	}
-	for _, c := range columns {
-		var several [][]piece
-		for _, r := range c {
-			if len(r) > 1 {
-				several = append(several, r)
-			}
-		}
-		if len(several) < undrawnLines {
-			continue
-		}
-		for _, g := range a.gutters(several) {
-			keep, cross := 0, 0
-			for _, r := range c {
-				switch {
-				case slices.ContainsFunc(r, func(p piece) bool { return p.box.X0 < g.middle() && g.middle() < p.box.X1 }):
-					cross++
-				case r[0].box.X1 <= g.middle() && r[len(r)-1].box.X0 >= g.middle():
-					keep++
-				}
-			}
-			if keep >= undrawnLines && keep >= undrawnTimes*cross {
-				l.divide(g.middle(), text)
-			}
-		}
-	}
-	slices.Sort(l.xs)
-}
-
-// divide adds a border beside all lines of text that do not run across it.
-func (l *lattice) divide(x float64, text [][]placed) {
-	l.xs = append(l.xs, x)
-	for _, r := range text {
-		if !slices.ContainsFunc(r, func(p placed) bool { return crosses(p, x) }) {
-			_, flat := bounds(r)
-			l.v = append(l.v, ruling.Rule{At: x, From: flat.Y0 - l.reach, To: flat.Y1 + l.reach})
-		}
-	}
-}
-
-// crosses reports whether text of a line stands at a place.
-func crosses(line placed, x float64) bool {
-	return slices.ContainsFunc(split(line), func(p piece) bool { return p.box.X0 < x && x < p.box.X1 })
-}
-
 func middle(b reading.Box) float64 { return (b.X0 + b.X1) / 2 }
 
 // place is the number of the stretch between borders that a place lies in; what lies outside belongs to the nearest.
@@ -446,52 +375,4 @@ func (a *assembly) cell(c area, parts []placed) document.Cell {
 	}
 	out.Text, out.Box, out.Confidence = join(lines), a.box(box), document.Round3(out.Confidence/float64(n))
 	return out
-}
-
-// Rows between which no rule is drawn.
-const (
-	undrawnRows  = 3   // of text between two rules, at least, to be rows of their own: fewer are the lines of a cell
-	undrawnShare = 0.6 // of these that have text in several columns, at least
-)
-
-// undrawn are the borders of the rows, with those that are not drawn: many tables have rules between their columns, but below their head
-// only one at the end.
-func (l *lattice) undrawn(parts []placed) []float64 {
-	bands := make([][]placed, len(l.ys)-1)
-	for _, p := range parts {
-		i := place(l.ys, p.middle())
-		bands[i] = append(bands[i], p)
-	}
-	out := l.ys[:1:1]
-	for i, band := range bands {
-		if text := rows(band); l.parted(text) {
-			for k := 1; k < len(text); k++ {
-				_, above := bounds(text[k-1])
-				_, below := bounds(text[k])
-				y := (above.Y1 + below.Y0) / 2
-				l.h = append(l.h, ruling.Rule{At: y, From: l.xs[0], To: l.xs[len(l.xs)-1]})
-				out = append(out, y)
-			}
-		}
-		out = append(out, l.ys[i+1])
-	}
-	return out
-}
-
-// parted reports whether the lines of text between two rules are rows of their own.
-func (l *lattice) parted(text [][]placed) bool {
-	if len(text) < undrawnRows {
-		return false
-	}
-	several := 0
-	for _, r := range text {
-		columns := map[int]bool{}
-		for _, p := range r {
-			columns[place(l.xs, middle(p.flat))] = true
-		}
-		if len(columns) > 1 && 2*len(columns) >= len(l.xs)-1 {
-			several++
-		}
-	}
-	return float64(several) >= undrawnShare*float64(len(text))
 }

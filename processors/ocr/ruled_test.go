@@ -155,3 +155,21 @@ func TestABorderInOneRowOnlyIsNone(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestAMissingRuleBetweenFullRowsPartsThemStill(t *testing.T) {
+	rows := [][]string{{"Port", "May", "June", "July", "August"}, {"Bergen", "41", "52", "63", "74"}, {"Calais", "15", "26", "37", "48"}, {"Dover", "91", "82", "73", "64"}}
+	im := sheet(t, grid(300, []int{150, 400, 600, 800, 1000}, rows...)...)
+	for _, x := range []int{120, 370, 570, 770, 970, 1180} {
+		rule(im, image.Rect(x, 255, x, 450))
+	}
+	for _, y := range []int{255, 315, 405, 450} { // none between Bergen and Calais
+		rule(im, image.Rect(120, y, 1182, y))
+	}
+	p := read(t, reader(t), im, 150)
+	if len(p.Blocks) != 1 || p.Blocks[0].Table == nil {
+		t.Fatalf("%+v", p.Blocks)
+	}
+	if got := tableText(p.Blocks[0].Table); got != "Port|May|June|July|August\nBergen|41|52|63|74\nCalais|15|26|37|48\nDover|91|82|73|64" {
+		t.Error(got)
+	}
+}
