@@ -12,14 +12,14 @@ func (t *Track) remove(s *schemas.JobSnapshot, d *schemas.DeletionRequested) (ne
 		return s, false, nil
 	}
 	if !schemas.Terminal(s.Status) {
-		c := change{track: t, s: s, at: d.At}
+		c := change{s: s, at: d.At}
 		c.end(schemas.Cancelled, "", "")
 		c.close()
 	}
 	if s.Stage != "" { // not what Rest leaves: it ended now, or in this very transaction
 		out = t.Changed(s)
 	}
-	c := change{track: t, s: t.Rest(s), at: d.At}
+	c := change{s: t.Rest(s), at: d.At}
 	c.s.DeletedAt, c.s.Source = d.At, schemas.Source{Key: d.SourceKey}
 	c.close()
 	return c.s, true, out

@@ -40,6 +40,9 @@ func TestADeletedJobIsATombstone(t *testing.T) {
 							if j.Status != c.status {
 								t.Errorf("the end is told as %s", j.Status)
 							}
+							if told := schemas.EventIDFor(j.JobID, j.Run, "track", 0, j.Kind(), j.Version); j.EventID != told || j.EndedAt.IsZero() {
+								t.Errorf("version %d ended at %v and is told as event %s, want %s", j.Version, j.EndedAt, j.EventID, told)
+							}
 						}
 					}
 					return n
@@ -55,8 +58,22 @@ func TestADeletedJobIsATombstone(t *testing.T) {
 				if apart {
 					m.out = nil
 				}
-				if !m.apply(t, deletion(0)) {
+				var version int64
+				open := m.state == nil || !schemas.Terminal(m.state.Status)
+				if m.state != nil {
+					version = m.state.Version
+				}
+				request := deletion(0)
+				if !m.apply(t, request) {
 					t.Fatal("the deletion changes nothing")
+				}
+				steps := int64(1) // the tombstone is a version of its own, after that of the end
+				if open {
+					steps = 2
+				}
+				if at := request.Envelope().At; m.state.Version != version+steps || !m.state.At.Equal(at) || !m.state.DeletedAt.Equal(at) ||
+					m.state.EventID != schemas.EventIDFor(m.state.JobID, m.state.Run, "track", 0, m.state.Kind(), m.state.Version) || open && !m.state.EndedAt.Equal(at) {
+					t.Errorf("deleted at %v after version %d: version %d, event %s, changed %v, ended %v", at, version, m.state.Version, m.state.EventID, m.state.At, m.state.EndedAt)
 				}
 				if n := before + told(); n != 1 {
 					t.Errorf("the end is told %d times", n)
