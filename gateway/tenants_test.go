@@ -296,11 +296,13 @@ func TestABacklogThatIsTooLongIs503UntilItHasDrained(t *testing.T) {
 	r := w.replica(func(c *gateway.Config) { c.MaxBacklog = time.Minute })
 	token := w.key("acme")
 	now := time.Now()
-	for i := range 3 { // a job ends every thousand seconds
-		s := snapshot("acme", schemas.NewJobID(now), 5, schemas.Completed)
+	for i := range 3 { // a job ends every thousand seconds; they lie in several partitions, and the order in which they are read counts
+		id := schemas.NewJobID(now)
+		s := snapshot("acme", id, 5, schemas.Completed)
 		s.SubmittedAt = now
 		s.EndedAt = now.Add(time.Duration(i+1) * 1000 * time.Second)
 		w.publish(s)
+		eventually(t, "the job is known", func() bool { return r.get(token, "/api/v1/jobs/"+id).StatusCode == http.StatusOK })
 	}
 	job := r.submit(token, file("the first one finds no backlog"))
 	a := r.post(token, file("second"))
