@@ -29,10 +29,7 @@ func (g *Gateway) linked(c *gin.Context) bool {
 // as a download, for it is not from our own address that a browser would show it.
 func (g *Gateway) redirect(c *gin.Context, s *schemas.JobSnapshot, out schemas.Output) error {
 	tag := `"` + out.SHA256 + `"`
-	if matches(c.GetHeader("If-None-Match"), tag) {
-		c.Header("ETag", tag)
-		c.Status(http.StatusNotModified)
-		c.Writer.WriteHeaderNow()
+	if unchanged(c, tag) {
 		return nil
 	}
 	o, err := g.objects.Head(c.Request.Context(), out.Key)

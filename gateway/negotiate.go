@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"mime"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gin-gonic/gin"
 )
 
 // mediaTypes are the types the formats are asked for by.
@@ -83,6 +86,17 @@ func exactness(entry, t string) int {
 		return 1
 	}
 	return 0
+}
+
+// unchanged answers 304 where the client has what bears the tag, and reports whether it did.
+func unchanged(c *gin.Context, tag string) bool {
+	if !matches(c.GetHeader("If-None-Match"), tag) {
+		return false
+	}
+	c.Header("ETag", tag)
+	c.Status(http.StatusNotModified)
+	c.Writer.WriteHeaderNow()
+	return true
 }
 
 // matches reports whether an If-None-Match header names the tag; weak and strong count as the same.

@@ -37,9 +37,7 @@ func (g *Gateway) pageList(c *gin.Context) error {
 	}
 	tag := jobTag(s)
 	c.Header("ETag", tag)
-	if matches(c.GetHeader("If-None-Match"), tag) {
-		c.Status(http.StatusNotModified)
-		c.Writer.WriteHeaderNow()
+	if unchanged(c, tag) {
 		return nil
 	}
 	if !schemas.Terminal(s.Status) {

@@ -42,9 +42,7 @@ func (g *Gateway) send(c *gin.Context, p payload) error {
 	c.Header("ETag", tag)
 	c.Header("Cache-Control", "private, no-cache")
 	c.Header("Vary", "Accept, Accept-Encoding, Authorization")
-	if matches(c.GetHeader("If-None-Match"), tag) {
-		c.Status(http.StatusNotModified)
-		c.Writer.WriteHeaderNow()
+	if unchanged(c, tag) {
 		return nil
 	}
 	head := func(status int, size int64) {
