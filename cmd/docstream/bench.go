@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,15 +13,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
-	"docstream/internal/telemetry"
 	"docstream/ops/bench"
 	"docstream/ops/sample"
-	"docstream/processors/layout"
-	"docstream/processors/ocr"
-	"docstream/processors/prepare"
 )
 
 // benchOptions are the flags of both measurements.
@@ -100,28 +94,13 @@ func (p *program) benchEngine(ctx context.Context, file string, slots int) (benc
 	if err != nil {
 		return bench.Run{}, err
 	}
-	if err := usable(cfg.Models, native); err != nil {
-		return bench.Run{}, err
-	}
-	dir, err := os.MkdirTemp("", "docstream-bench-")
+	e, err := p.bareEngines(cfg)
 	if err != nil {
 		return bench.Run{}, err
 	}
-	defer os.RemoveAll(dir)
-	cfg.Prepare.SourceDir = filepath.Join(dir, "sources")
-	cfg.Prepare.CompileDir = compiled(cfg)
-	log := telemetry.NewLogger(p.stderr, "error", slog.String("role", "bench"))
-	pool, err := p.pool(&wiring{cfg: cfg, log: log, reg: prometheus.NewRegistry()}, native)
-	if err != nil {
-		return bench.Run{}, err
-	}
-	defer pool.Close()
+	defer e.close()
 	m := newMemory()
-	s := bareStages{
-		Prepare: prepare.New(cfg.Prepare, m, pool, cfg.Models.Digests(), log).Work,
-		Layout:  layout.New(cfg.Layout, m, pool, log).Work,
-		OCR:     ocr.New(cfg.OCR, m, pool, log).Work,
-	}
+	s := e.stages(m)
 	if err := p.warm(ctx, s, m, slots); err != nil {
 		return bench.Run{}, fmt.Errorf("warming up: %w", err)
 	}

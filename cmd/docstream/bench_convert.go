@@ -5,21 +5,15 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"docstream/internal/blob"
-	"docstream/internal/telemetry"
 	"docstream/ops/bench"
 	"docstream/processors/compose"
-	"docstream/processors/layout"
-	"docstream/processors/ocr"
-	"docstream/processors/prepare"
 	"docstream/schemas"
 )
 
@@ -50,33 +44,22 @@ func (p *program) benchConvert(ctx context.Context, files []string, o convertOpt
 	if err != nil {
 		return err
 	}
-	if err := usable(cfg.Models, native); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "docstream-bench-")
+	e, err := p.bareEngines(cfg)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	cfg.Prepare.SourceDir, cfg.Prepare.CompileDir = filepath.Join(dir, "sources"), compiled(cfg)
-	log := telemetry.NewLogger(p.stderr, "error", slog.String("role", "bench"))
-	pool, err := p.pool(&wiring{cfg: cfg, log: log, reg: prometheus.NewRegistry()}, native)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
+	defer e.close()
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
 	for _, file := range files {
 		m := newMemory()
-		s := bareStages{Prepare: prepare.New(cfg.Prepare, m, pool, cfg.Models.Digests(), log).Work, Layout: layout.New(cfg.Layout, m, pool, log).Work,
-			OCR: ocr.New(cfg.OCR, m, pool, log).Work}
+		s := e.stages(m)
 		before, err := bench.Tree(os.Getpid())
 		if err != nil {
 			return err
 		}
-		pages, problem := convert(ctx, s, compose.New(cfg.Compose, m, cfg.Models.Digests(), log), m, file, o)
+		pages, problem := convert(ctx, s, compose.New(cfg.Compose, m, cfg.Models.Digests(), e.log), m, file, o)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

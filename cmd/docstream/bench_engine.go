@@ -2,14 +2,23 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"docstream/internal/blob"
+	"docstream/internal/engine"
+	"docstream/internal/telemetry"
+	"docstream/processors/layout"
+	"docstream/processors/ocr"
+	"docstream/processors/prepare"
 	"docstream/schemas"
 )
 
@@ -18,6 +27,46 @@ type bareStages struct {
 	Prepare func(context.Context, *schemas.DocumentSubmitted, schemas.Delivery) ([]schemas.Event, error)
 	Layout  func(context.Context, *schemas.PagePrepared, schemas.Delivery) ([]schemas.Event, error)
 	OCR     func(context.Context, *schemas.PageLaidOut, schemas.Delivery) ([]schemas.Event, error)
+}
+
+// bareEngines are engine children for the stages to be called on, with a folder of their own.
+type bareEngines struct {
+	cfg  Config
+	dir  string
+	pool *engine.Pool
+	log  *slog.Logger
+}
+
+// bareEngines starts what cfg says; close it after use.
+func (p *program) bareEngines(cfg Config) (*bareEngines, error) {
+	if err := usable(cfg.Models, native); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "docstream-bench-")
+	if err != nil {
+		return nil, err
+	}
+	cfg.Prepare.SourceDir, cfg.Prepare.CompileDir = filepath.Join(dir, "sources"), compiled(cfg)
+	log := telemetry.NewLogger(p.stderr, "error", slog.String("role", "bench"))
+	pool, err := p.pool(&wiring{cfg: cfg, log: log, reg: prometheus.NewRegistry()}, native)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return &bareEngines{cfg: cfg, dir: dir, pool: pool, log: log}, nil
+}
+
+// stages work on the children and keep what they make in m.
+func (e *bareEngines) stages(m *memoryStore) bareStages {
+	return bareStages{
+		Prepare: prepare.New(e.cfg.Prepare, m, e.pool, e.cfg.Models.Digests(), e.log).Work,
+		Layout:  layout.New(e.cfg.Layout, m, e.pool, e.log).Work,
+		OCR:     ocr.New(e.cfg.OCR, m, e.pool, e.log).Work,
+	}
+}
+
+func (e *bareEngines) close() {
+	e.pool.Close()
+	_ = os.RemoveAll(e.dir)
 }
 
 // bareDocument reads a file into the store and returns its submission.

@@ -4,20 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"docstream/internal/engine"
-	"docstream/internal/telemetry"
 	"docstream/ops/sample"
-	"docstream/processors/layout"
-	"docstream/processors/ocr"
-	"docstream/processors/prepare"
 )
 
 // peakOptions are the flags of the memory measurement.
@@ -43,25 +37,14 @@ func (p *program) benchMemory(ctx context.Context, files []string, o peakOptions
 	if err != nil {
 		return err
 	}
-	if err := usable(cfg.Models, native); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "docstream-bench-")
+	e, err := p.bareEngines(cfg)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	cfg.Prepare.SourceDir, cfg.Prepare.CompileDir = filepath.Join(dir, "sources"), compiled(cfg)
-	log := telemetry.NewLogger(p.stderr, "error", slog.String("role", "bench"))
-	pool, err := p.pool(&wiring{cfg: cfg, log: log, reg: prometheus.NewRegistry()}, native)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
+	defer e.close()
 	read := func(file string) (int, error) {
 		m := newMemory() // gone with the document
-		s := bareStages{Prepare: prepare.New(cfg.Prepare, m, pool, cfg.Models.Digests(), log).Work, Layout: layout.New(cfg.Layout, m, pool, log).Work,
-			OCR: ocr.New(cfg.OCR, m, pool, log).Work}
+		s := e.stages(m)
 		d, err := bareDocument(ctx, m, file)
 		if err != nil {
 			return 0, err
@@ -69,7 +52,7 @@ func (p *program) benchMemory(ctx context.Context, files []string, o peakOptions
 		return bareEngine(ctx, s, m, d, 1)
 	}
 	tell := func(what string, pages int) {
-		fmt.Fprintf(p.stdout, "%-32s %5d pages   child at most %s   worker at most %s\n", what, pages, mebibytes(engineMemory(pool, "VmHWM:")), mebibytes(memoryOf(os.Getpid(), "VmHWM:")))
+		fmt.Fprintf(p.stdout, "%-32s %5d pages   child at most %s   worker at most %s\n", what, pages, mebibytes(engineMemory(e.pool, "VmHWM:")), mebibytes(memoryOf(os.Getpid(), "VmHWM:")))
 	}
 	for _, f := range files {
 		n, err := read(f)
@@ -90,7 +73,7 @@ func (p *program) benchMemory(ctx context.Context, files []string, o peakOptions
 			return err
 		}
 	}
-	return p.benchRow(pool, dir, o.documents, read, tell)
+	return p.benchRow(e.pool, e.dir, o.documents, read, tell)
 }
 
 // benchRow reads small documents of a few kinds in a row. The slope is that of a straight line through the child's size in the second half.
