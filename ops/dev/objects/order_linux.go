@@ -2,9 +2,9 @@ package objects
 
 import "golang.org/x/sys/unix"
 
-// keepsOrder tells whether the file system at path commits the names given to a file with the sync of the file: its metadata goes to
-// disk in the order in which it changed (ext4 and XFS through their journals, Btrfs through its log of new names). A directory synced
-// after the file would wait for a second commit there, for what others put in it meanwhile.
+// keepsOrder tells whether the file system at path commits the names given to a file with the sync of the file: ext4 and XFS through their
+// journals, in the order of the changes (ext4 without a journal syncs the directories itself), Btrfs through its log of new names. A
+// directory synced after the file would wait for a second commit there, for what others put in it meanwhile.
 func keepsOrder(path string) bool {
 	var fs unix.Statfs_t
 	if unix.Statfs(path, &fs) != nil {
