@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/linkedin/goavro/v2"
 	"github.com/twmb/franz-go/pkg/sr"
@@ -27,6 +28,12 @@ func Schema(kind string) (string, error) {
 // ErrUndecodable marks bytes that are no event of ours; retrying cannot help.
 var ErrUndecodable = errors.New("undecodable record")
 
+// maxItems bounds a block of an array or a map. goavro makes room for as many items as a block says it has before it reads the first one:
+// ten bytes on a lane could ask for 32 GiB and end the process. No event of ours has a list this long.
+const maxItems = 1 << 18
+
+func init() { goavro.MaxBlockCount = maxItems }
+
 // Codec carries events to and from the Confluent wire format: a zero byte, the schema id in four bytes, the Avro body.
 //
 // Encoding needs each kind registered once, see [Codec.Register]. Decoding reads with the writer's schema, fetched from the registry by
@@ -38,6 +45,8 @@ type Codec struct {
 	writers map[string]writer // by kind
 	readers map[int]reader    // by schema id
 	header  sr.ConfluentHeader
+
+	outlines outlines
 }
 
 type writer struct {
@@ -56,7 +65,8 @@ func NewCodec(registry *sr.Client) *Codec {
 }
 
 // Register makes a kind encodable, registering its schema under the subject where the registry does not have it. One kind may be under
-// several subjects, the schema id is the same.
+// several subjects, the schema id is the same. A call that the registry broke off is made again, up to [registryTries] times: both calls
+// change nothing the second time.
 func (c *Codec) Register(ctx context.Context, subject, kind string) error {
 	text, err := Schema(kind)
 	if err != nil {
@@ -66,22 +76,51 @@ func (c *Codec) Register(ctx context.Context, subject, kind string) error {
 	if err != nil {
 		return fmt.Errorf("schema %s: %w", kind, err)
 	}
-	want := sr.Schema{Schema: text, Type: sr.TypeAvro}
-	s, err := c.registry.LookupSchema(ctx, subject, want)
+	s, err := c.registered(ctx, subject, sr.Schema{Schema: text, Type: sr.TypeAvro})
+	for try := 1; err != nil && brokenOff(err) && try < registryTries; try++ {
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(try) * registryPause):
+		}
+		s, err = c.registered(ctx, subject, sr.Schema{Schema: text, Type: sr.TypeAvro})
+	}
 	if err != nil {
-		var re *sr.ResponseError
-		if !errors.As(err, &re) {
-			return fmt.Errorf("looking up %s: %w", subject, err)
-		}
-		if s, err = c.registry.CreateSchema(ctx, subject, want); err != nil {
-			return fmt.Errorf("registering %s: %w", subject, err)
-		}
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.writers[kind] = writer{s.ID, codec}
 	c.readers[s.ID] = reader{kind, codec}
 	return nil
+}
+
+// How often, and after which growing pause, a broken off call to the registry is made again: a second in all, for what restarts takes longer
+// and is waited for by the callers that can wait.
+const (
+	registryTries = 4
+	registryPause = 150 * time.Millisecond
+)
+
+// brokenOff reports whether the registry gave no answer, or one that says nothing about the schema.
+func brokenOff(err error) bool {
+	var re *sr.ResponseError
+	return !errors.As(err, &re) || re.StatusCode >= 500
+}
+
+// registered looks the schema up under its subject and registers it where it is not there.
+func (c *Codec) registered(ctx context.Context, subject string, want sr.Schema) (sr.SubjectSchema, error) {
+	s, err := c.registry.LookupSchema(ctx, subject, want)
+	if err == nil {
+		return s, nil
+	}
+	if brokenOff(err) {
+		return s, fmt.Errorf("looking up %s: %w", subject, err)
+	}
+	if s, err = c.registry.CreateSchema(ctx, subject, want); err != nil {
+		return s, fmt.Errorf("registering %s: %w", subject, err)
+	}
+	return s, nil
 }
 
 // Encode returns the wire form of an event; its kind must be registered.
@@ -128,9 +167,6 @@ func (r reader) decode(body []byte) (_ Event, err error) {
 		return nil, fmt.Errorf("%w: %s with %d bytes left over", ErrUndecodable, r.kind, len(rest))
 	}
 	e := New(r.kind)
-	if e == nil {
-		return nil, fmt.Errorf("%w: kind %q is unknown to this build", ErrUndecodable, r.kind)
-	}
 	e.load(m)
 	return e, nil
 }
@@ -155,6 +191,9 @@ func (c *Codec) reader(ctx context.Context, id int) (reader, error) {
 		return reader{}, fmt.Errorf("%w: schema id %d: %w", ErrUndecodable, id, err)
 	}
 	r = reader{kind: recordName(codec), codec: codec}
+	if New(r.kind) == nil { // before goavro follows a schema of somebody else's, which may contain itself
+		return reader{}, fmt.Errorf("%w: kind %q is unknown to this build", ErrUndecodable, r.kind)
+	}
 	c.mu.Lock()
 	c.readers[id] = r
 	c.mu.Unlock()

@@ -56,6 +56,14 @@ const (
 	UploadInterrupted    Code = "UPLOAD_INTERRUPTED"
 	IdempotencyKeyReused Code = "IDEMPOTENCY_KEY_REUSED"
 	IdempotencyInFlight  Code = "IDEMPOTENCY_IN_FLIGHT"
+	UploadNotFound       Code = "UPLOAD_NOT_FOUND"
+	UploadExpired        Code = "UPLOAD_EXPIRED"
+	UploadIncomplete     Code = "UPLOAD_INCOMPLETE"
+	UploadMismatch       Code = "UPLOAD_MISMATCH"
+	UploadUsed           Code = "UPLOAD_USED"
+	BatchNotFound        Code = "BATCH_NOT_FOUND"
+	BatchInvalid         Code = "BATCH_INVALID"
+	BatchTooLarge        Code = "BATCH_TOO_LARGE"
 	Unauthenticated      Code = "UNAUTHENTICATED"
 	Forbidden            Code = "FORBIDDEN"
 	JobNotFound          Code = "JOB_NOT_FOUND"
@@ -67,11 +75,14 @@ const (
 	FormatNotComposed    Code = "FORMAT_NOT_COMPOSED"
 	TableNotFound        Code = "TABLE_NOT_FOUND"
 	PageNotFound         Code = "PAGE_NOT_FOUND"
+	FigureNotFound       Code = "FIGURE_NOT_FOUND"
 	RangeNotSatisfiable  Code = "RANGE_NOT_SATISFIABLE"
 	InvalidSelection     Code = "INVALID_SELECTION"
 	ReplayNotFound       Code = "REPLAY_NOT_FOUND"
+	ReplayEnded          Code = "REPLAY_ENDED"
 	DeadLetterNotFound   Code = "DEAD_LETTER_NOT_FOUND"
 	JobEnded             Code = "JOB_ENDED"
+	DeadlineExceeded     Code = "DEADLINE_EXCEEDED"
 	JobDeleted           Code = "JOB_DELETED"
 	JobNotEnded          Code = "JOB_NOT_ENDED"
 	RateLimited          Code = "RATE_LIMITED"
@@ -98,6 +109,12 @@ const (
 	SourceMissing        Code = "SOURCE_MISSING"
 	SourceChanged        Code = "SOURCE_CHANGED"
 	SourceForbidden      Code = "SOURCE_FORBIDDEN"
+
+	URLBlocked     Code = "URL_BLOCKED"
+	URLUnreachable Code = "URL_UNREACHABLE"
+	URLRefused     Code = "URL_REFUSED"
+	URLTooLarge    Code = "URL_TOO_LARGE"
+	URLTimeout     Code = "URL_TIMEOUT"
 
 	PageCorrupt       Code = "PAGE_CORRUPT"
 	PageTooLarge      Code = "PAGE_TOO_LARGE"
@@ -133,6 +150,14 @@ var Codes = map[Code]Info{
 	UploadInterrupted:    {http.StatusBadRequest, true, "The upload ended before the file did."},
 	IdempotencyKeyReused: {http.StatusUnprocessableEntity, false, "The Idempotency-Key was used for another request."},
 	IdempotencyInFlight:  {http.StatusConflict, true, "A request with the same Idempotency-Key is still being answered."},
+	UploadNotFound:       {http.StatusNotFound, false, "No such upload exists for this tenant."},
+	UploadExpired:        {http.StatusGone, false, "The upload was not completed in time."},
+	UploadIncomplete:     {http.StatusConflict, true, "The bytes of the upload have not all arrived yet."},
+	UploadMismatch:       {http.StatusUnprocessableEntity, false, "The bytes that were uploaded are not those that were announced."},
+	UploadUsed:           {http.StatusConflict, false, "The upload was submitted before, with other options."},
+	BatchNotFound:        {http.StatusNotFound, false, "No such batch exists for this tenant."},
+	BatchInvalid:         {http.StatusBadRequest, false, "The batch is not written as a batch is."},
+	BatchTooLarge:        {http.StatusRequestEntityTooLarge, false, "The batch has more items, or more bytes, than a batch may have."},
 	Unauthenticated:      {http.StatusUnauthorized, false, "The API key is missing, unknown, expired or revoked."},
 	Forbidden:            {http.StatusForbidden, false, "The API key may not do this."},
 	JobNotFound:          {http.StatusNotFound, false, "No such job exists for this tenant."},
@@ -143,14 +168,17 @@ var Codes = map[Code]Info{
 	ResultExpired:        {http.StatusGone, false, "The result is no longer kept."},
 	TableNotFound:        {http.StatusNotFound, false, "The result has no such table."},
 	PageNotFound:         {http.StatusNotFound, false, "The job was not asked for such a page."},
+	FigureNotFound:       {http.StatusNotFound, false, "The page has no such figure with a picture."},
 	RangeNotSatisfiable:  {http.StatusRequestedRangeNotSatisfiable, false, "The range lies behind the end."},
 	FormatNotComposed:    {http.StatusNotAcceptable, false, "The job was not asked to compose this format."},
 	InvalidSelection:     {http.StatusBadRequest, false, "The selection of a replay names nothing, or a criterion has a value outside its documented set."},
 	DeadLetterNotFound:   {http.StatusNotFound, false, "No such dead letter exists for this tenant."},
 	JobEnded:             {http.StatusConflict, false, "The job has ended already."},
+	DeadlineExceeded:     {http.StatusConflict, true, "The deadline of the job passed before the job had ended."},
 	JobNotEnded:          {http.StatusConflict, true, "The job has not ended yet."},
 	JobDeleted:           {http.StatusGone, false, "The job was deleted."},
 	ReplayNotFound:       {http.StatusNotFound, false, "No such replay exists for this tenant."},
+	ReplayEnded:          {http.StatusConflict, false, "The replay has ended already."},
 	RateLimited:          {http.StatusTooManyRequests, true, "The tenant sent more requests than its plan allows; send again after Retry-After."},
 	QuotaExceeded:        {http.StatusTooManyRequests, true, "The tenant has used the pages its plan allows for the day or the month."},
 	TooManyJobs:          {http.StatusTooManyRequests, true, "As many jobs of the tenant are under way as its plan allows."},
@@ -175,6 +203,12 @@ var Codes = map[Code]Info{
 	SourceMissing:        {http.StatusUnprocessableEntity, false, "The source object is gone."},
 	SourceChanged:        {http.StatusUnprocessableEntity, false, "The source object is not the one that was submitted."},
 	SourceForbidden:      {http.StatusUnprocessableEntity, false, "The source does not lie where sources of this tenant may lie."},
+
+	URLBlocked:     {http.StatusUnprocessableEntity, false, "The address is not one that documents may be fetched from."},
+	URLUnreachable: {http.StatusUnprocessableEntity, true, "The address did not answer."},
+	URLRefused:     {http.StatusUnprocessableEntity, true, "The address does not give the document."},
+	URLTooLarge:    {http.StatusUnprocessableEntity, false, "The address gives more bytes than the limit."},
+	URLTimeout:     {http.StatusUnprocessableEntity, true, "The address did not give the document in time."},
 
 	PageCorrupt:       {http.StatusUnprocessableEntity, false, "The page is damaged and cannot be read."},
 	PageTooLarge:      {http.StatusUnprocessableEntity, false, "The page has more pixels than the limit."},

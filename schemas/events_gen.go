@@ -76,6 +76,81 @@ func (x *AuditRecorded) load(m map[string]any) {
 // Kind is the record name, also the CloudEvents type.
 func (x *AuditRecorded) Kind() string { return "AuditRecorded" }
 
+// BatchChanged: A batch was accepted, or went on: where its items lie, how far it is, and what came of it.
+type BatchChanged struct {
+	Head
+	BatchID     string            // bat_ and 26 base32 characters.
+	Version     int64             // Grows with every change; the greatest counts.
+	Status      string            // running: being fed, or waiting for its jobs; completed: every item has ended; cancelled.
+	Form        string            // What the object is: lines of JSON, or a zip.
+	Object      string            // Key of the object that holds the items.
+	Index       string            // Key of the object that names the items, one a line.
+	Defaults    map[string]string // Options of every item that does not say otherwise.
+	RequestID   string            // Request that caused it, for logs and traces.
+	RequestedBy string            // Id of the API key that asked.
+	CreatedAt   time.Time         // When it was accepted.
+	CancelledAt time.Time         // When somebody asked that it stop; 0: nobody did.
+	EndedAt     time.Time         // When it ended; 0 before.
+	Items       int64             // Items of the batch.
+	Fed         int64             // Items, from the first, that were submitted or refused.
+	WaitingFor  string            // Code of what keeps the next item waiting; empty: nothing.
+	Counts      []StatusCount     // The items that were fed by where they stand: refused, or the status of the newest run of their job.
+	PagesTotal  int64             // Pages of these jobs, as far as they are known.
+	PagesDone   int64             // Pages of these jobs that are finished.
+	PagesFailed int64             // Pages of these jobs that failed.
+}
+
+func (x *BatchChanged) native() map[string]any {
+	m := make(map[string]any, 25)
+	x.Head.native(m)
+	m["batch_id"] = x.BatchID
+	m["version"] = x.Version
+	m["status"] = x.Status
+	m["form"] = x.Form
+	m["object"] = x.Object
+	m["index"] = x.Index
+	m["defaults"] = mapOut(x.Defaults)
+	m["request_id"] = x.RequestID
+	m["requested_by"] = x.RequestedBy
+	m["created_at"] = timeOut(x.CreatedAt)
+	m["cancelled_at"] = timeOut(x.CancelledAt)
+	m["ended_at"] = timeOut(x.EndedAt)
+	m["items"] = x.Items
+	m["fed"] = x.Fed
+	m["waiting_for"] = x.WaitingFor
+	m["counts"] = recordsOut(x.Counts, (*StatusCount).native)
+	m["pages_total"] = x.PagesTotal
+	m["pages_done"] = x.PagesDone
+	m["pages_failed"] = x.PagesFailed
+	return m
+}
+
+func (x *BatchChanged) load(m map[string]any) {
+	x.Head.load(m)
+	x.BatchID = stringIn(m, "batch_id", "")
+	x.Version = intIn(m, "version", 0)
+	x.Status = stringIn(m, "status", "running")
+	x.Form = stringIn(m, "form", "lines")
+	x.Object = stringIn(m, "object", "")
+	x.Index = stringIn(m, "index", "")
+	x.Defaults = mapIn(m, "defaults")
+	x.RequestID = stringIn(m, "request_id", "")
+	x.RequestedBy = stringIn(m, "requested_by", "")
+	x.CreatedAt = timeIn(m, "created_at")
+	x.CancelledAt = timeIn(m, "cancelled_at")
+	x.EndedAt = timeIn(m, "ended_at")
+	x.Items = intIn(m, "items", 0)
+	x.Fed = intIn(m, "fed", 0)
+	x.WaitingFor = stringIn(m, "waiting_for", "")
+	x.Counts = recordsIn(m, "counts", (*StatusCount).load)
+	x.PagesTotal = intIn(m, "pages_total", 0)
+	x.PagesDone = intIn(m, "pages_done", 0)
+	x.PagesFailed = intIn(m, "pages_failed", 0)
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *BatchChanged) Kind() string { return "BatchChanged" }
+
 // CancelRequested: Somebody asked that a job stop.
 type CancelRequested struct {
 	Head
@@ -148,18 +223,45 @@ func (x *DeadLettered) load(m map[string]any) {
 // Kind is the record name, also the CloudEvents type.
 func (x *DeadLettered) Kind() string { return "DeadLettered" }
 
+// DeadlineSet: A job was accepted that must have ended by a time: told to the fold, because nobody may open the job before that.
+type DeadlineSet struct {
+	Head
+	Submission []byte // The DocumentSubmitted in its wire form; it names the deadline.
+}
+
+func (x *DeadlineSet) native() map[string]any {
+	m := make(map[string]any, 7)
+	x.Head.native(m)
+	m["submission"] = bytesOut(x.Submission)
+	return m
+}
+
+func (x *DeadlineSet) load(m map[string]any) {
+	x.Head.load(m)
+	x.Submission = bytesIn(m, "submission")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *DeadlineSet) Kind() string { return "DeadlineSet" }
+
 // DeletionRequested: Somebody asked that a job be deleted: all runs of it, their results and the source.
 type DeletionRequested struct {
 	Head
-	RequestedBy string // Who asked: an API key id or an operator.
-	SourceKey   string // Key of the source where it is the platform's own: what is left of a deletion that broke off is found by it.
+	RequestedBy string    // Who asked: an API key id or an operator.
+	SourceKey   string    // Key of the source where it is the platform's own: what is left of a deletion that broke off is found by it.
+	Version     int64     // Version of the job that was asked about: it goes on from there where the fold has let the job go.
+	Status      string    // How its newest run ended, for the same case; empty where it had not.
+	EndedAt     time.Time // When it ended; 0 where it had not.
 }
 
 func (x *DeletionRequested) native() map[string]any {
-	m := make(map[string]any, 8)
+	m := make(map[string]any, 11)
 	x.Head.native(m)
 	m["requested_by"] = x.RequestedBy
 	m["source_key"] = x.SourceKey
+	m["version"] = x.Version
+	m["status"] = x.Status
+	m["ended_at"] = timeOut(x.EndedAt)
 	return m
 }
 
@@ -167,6 +269,9 @@ func (x *DeletionRequested) load(m map[string]any) {
 	x.Head.load(m)
 	x.RequestedBy = stringIn(m, "requested_by", "")
 	x.SourceKey = stringIn(m, "source_key", "")
+	x.Version = intIn(m, "version", 0)
+	x.Status = stringIn(m, "status", "")
+	x.EndedAt = timeIn(m, "ended_at")
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -195,6 +300,27 @@ func (x *DocumentComposed) load(m map[string]any) {
 
 // Kind is the record name, also the CloudEvents type.
 func (x *DocumentComposed) Kind() string { return "DocumentComposed" }
+
+// DocumentDeferred: A submission was put behind those of other tenants, in a lane of low priority: told to the fold, because nobody has opened the job.
+type DocumentDeferred struct {
+	Head
+	Submission []byte // The DocumentSubmitted in its wire form; as it lies there.
+}
+
+func (x *DocumentDeferred) native() map[string]any {
+	m := make(map[string]any, 7)
+	x.Head.native(m)
+	m["submission"] = bytesOut(x.Submission)
+	return m
+}
+
+func (x *DocumentDeferred) load(m map[string]any) {
+	x.Head.load(m)
+	x.Submission = bytesIn(m, "submission")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *DocumentDeferred) Kind() string { return "DocumentDeferred" }
 
 // DocumentFinished: Every page of a run is closed: the outputs can be composed.
 type DocumentFinished struct {
@@ -342,20 +468,23 @@ type DocumentSubmitted struct {
 	Head
 	RequestID    string            // Request that caused it, for logs and traces.
 	APIKeyID     string            // Id of the API key that submitted, for usage.
-	FromPage     int               // First page this record asks for; above 1 in a continuation.
+	FromPage     int               // First page this record asks for; above 1 in a continuation, 0 where the bytes are to be fetched first.
 	Class        string            // Hardware class of the lane: cpu or gpu.
 	Priority     string            // Lane: high, normal or low.
 	Source       Source            // The document's bytes.
 	Options      Options           // What was asked for.
 	Metadata     map[string]string // The client's own labels, returned unchanged.
 	BaseRun      int               // Earlier run of the job whose pages this one keeps; only where kept is not empty.
+	BaseJob      string            // Earlier job of the same tenant, of the same bytes and options, whose pages this one keeps; empty: the pages kept are of this job.
 	Kept         string            // Pages that are taken over from the earlier run, as ranges; empty: none.
 	KeptPipeline string            // Pipeline version of the kept pages; under another one they are read again.
+	FromStage    string            // First stage that works again where the versions before it are the same: layout or ocr take over the page images and text pages of the earlier run, compose its page results; empty: pages are kept under the same pipeline version only.
 	WebhookURL   string            // Address that is told when the job has ended; empty where nobody asked.
+	Deadline     time.Time         // When the job ends expired unless it has ended before; 0: never. It holds for the first run.
 }
 
 func (x *DocumentSubmitted) native() map[string]any {
-	m := make(map[string]any, 18)
+	m := make(map[string]any, 21)
 	x.Head.native(m)
 	m["request_id"] = x.RequestID
 	m["api_key_id"] = x.APIKeyID
@@ -366,9 +495,12 @@ func (x *DocumentSubmitted) native() map[string]any {
 	m["options"] = x.Options.native()
 	m["metadata"] = mapOut(x.Metadata)
 	m["base_run"] = int32(x.BaseRun)
+	m["base_job"] = x.BaseJob
 	m["kept"] = x.Kept
 	m["kept_pipeline"] = x.KeptPipeline
+	m["from_stage"] = x.FromStage
 	m["webhook_url"] = x.WebhookURL
+	m["deadline"] = timeOut(x.Deadline)
 	return m
 }
 
@@ -383,9 +515,12 @@ func (x *DocumentSubmitted) load(m map[string]any) {
 	x.Options.load(recordIn(m, "options"))
 	x.Metadata = mapIn(m, "metadata")
 	x.BaseRun = int(intIn(m, "base_run", 0))
+	x.BaseJob = stringIn(m, "base_job", "")
 	x.Kept = stringIn(m, "kept", "")
 	x.KeptPipeline = stringIn(m, "kept_pipeline", "")
+	x.FromStage = stringIn(m, "from_stage", "")
 	x.WebhookURL = stringIn(m, "webhook_url", "")
+	x.Deadline = timeIn(m, "deadline")
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -444,6 +579,51 @@ func (x *EndpointChanged) load(m map[string]any) {
 
 // Kind is the record name, also the CloudEvents type.
 func (x *EndpointChanged) Kind() string { return "EndpointChanged" }
+
+// FetchScheduled: The bytes of a document are to be fetched from an address before it is opened.
+type FetchScheduled struct {
+	Head
+	Submission []byte // The whole DocumentSubmitted in its own wire format: this fact can be the first the fold hears of the job.
+}
+
+func (x *FetchScheduled) native() map[string]any {
+	m := make(map[string]any, 7)
+	x.Head.native(m)
+	m["submission"] = bytesOut(x.Submission)
+	return m
+}
+
+func (x *FetchScheduled) load(m map[string]any) {
+	x.Head.load(m)
+	x.Submission = bytesIn(m, "submission")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *FetchScheduled) Kind() string { return "FetchScheduled" }
+
+// JobArchived: How a run of a job ended lies in the object store: the state may be let go once it is old enough.
+type JobArchived struct {
+	Head
+	Version int64  // Version of the state that lies there.
+	State   []byte // That JobSnapshot in its own wire format: the fold keeps little of a job that has ended, and writes it back as it was.
+}
+
+func (x *JobArchived) native() map[string]any {
+	m := make(map[string]any, 8)
+	x.Head.native(m)
+	m["version"] = x.Version
+	m["state"] = bytesOut(x.State)
+	return m
+}
+
+func (x *JobArchived) load(m map[string]any) {
+	x.Head.load(m)
+	x.Version = intIn(m, "version", 0)
+	x.State = bytesIn(m, "state")
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *JobArchived) Kind() string { return "JobArchived" }
 
 // JobChanged: A job changed: one per job and transaction of the fold.
 type JobChanged struct {
@@ -550,10 +730,14 @@ type JobSnapshot struct {
 	WebhookURL    string            // Address that is told when the job has ended; empty where nobody asked.
 	DeletedAt     time.Time         // When the job was deleted; 0: it was not. Of a deleted job the state names nothing but how it ended and the key of its source.
 	Spent         []UsageLine       // What the stages spent on this run so far, by stage and device.
+	Deadline      time.Time         // When the run ends expired unless it has ended before; 0: never.
+	BaseJob       string            // Earlier job of the same document whose pages the first run was to keep; empty: none.
+	PagesKept     int               // Pages whose result was taken over from an earlier run or job.
+	ArchivedAt    time.Time         // When this very version was said to lie in the object store; 0: it was not. It is no part of what the job is, and moves no version.
 }
 
 func (x *JobSnapshot) native() map[string]any {
-	m := make(map[string]any, 39)
+	m := make(map[string]any, 43)
 	x.Head.native(m)
 	m["version"] = x.Version
 	m["status"] = x.Status
@@ -588,6 +772,10 @@ func (x *JobSnapshot) native() map[string]any {
 	m["webhook_url"] = x.WebhookURL
 	m["deleted_at"] = timeOut(x.DeletedAt)
 	m["spent"] = recordsOut(x.Spent, (*UsageLine).native)
+	m["deadline"] = timeOut(x.Deadline)
+	m["base_job"] = x.BaseJob
+	m["pages_kept"] = int32(x.PagesKept)
+	m["archived_at"] = timeOut(x.ArchivedAt)
 	return m
 }
 
@@ -626,6 +814,10 @@ func (x *JobSnapshot) load(m map[string]any) {
 	x.WebhookURL = stringIn(m, "webhook_url", "")
 	x.DeletedAt = timeIn(m, "deleted_at")
 	x.Spent = recordsIn(m, "spent", (*UsageLine).load)
+	x.Deadline = timeIn(m, "deadline")
+	x.BaseJob = stringIn(m, "base_job", "")
+	x.PagesKept = int(intIn(m, "pages_kept", 0))
+	x.ArchivedAt = timeIn(m, "archived_at")
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -715,13 +907,14 @@ type PageLaidOut struct {
 	Priority  string       // Lane: high, normal or low.
 	Image     Image        // The page image.
 	Regions   []LaidRegion // Regions in reading order, at most 500.
+	Text      string       // Object key of the text the page has itself, where the image shows only what that lacks; empty: the image shows the page.
 	Options   Options      // What was asked for.
 	Pipeline  string       // Pipeline version: digest of models, options and the code's own version of each stage.
 	Costs     []StageCost  // What the stages spent on it so far.
 }
 
 func (x *PageLaidOut) native() map[string]any {
-	m := make(map[string]any, 15)
+	m := make(map[string]any, 16)
 	x.Head.native(m)
 	m["page"] = int32(x.Page)
 	m["request_id"] = x.RequestID
@@ -729,6 +922,7 @@ func (x *PageLaidOut) native() map[string]any {
 	m["priority"] = x.Priority
 	m["image"] = x.Image.native()
 	m["regions"] = recordsOut(x.Regions, (*LaidRegion).native)
+	m["text"] = x.Text
 	m["options"] = x.Options.native()
 	m["pipeline"] = x.Pipeline
 	m["costs"] = recordsOut(x.Costs, (*StageCost).native)
@@ -743,6 +937,7 @@ func (x *PageLaidOut) load(m map[string]any) {
 	x.Priority = stringIn(m, "priority", "normal")
 	x.Image.load(recordIn(m, "image"))
 	x.Regions = recordsIn(m, "regions", (*LaidRegion).load)
+	x.Text = stringIn(m, "text", "")
 	x.Options.load(recordIn(m, "options"))
 	x.Pipeline = stringIn(m, "pipeline", "")
 	x.Costs = recordsIn(m, "costs", (*StageCost).load)
@@ -759,19 +954,21 @@ type PagePrepared struct {
 	Class     string      // Hardware class of the lane: cpu or gpu.
 	Priority  string      // Lane: high, normal or low.
 	Image     Image       // The page image.
+	Text      string      // Object key of the text the page has itself, where the image shows only what that lacks; empty: the image shows the page.
 	Options   Options     // What was asked for.
 	Pipeline  string      // Pipeline version: digest of models, options and the code's own version of each stage.
 	Costs     []StageCost // What the stages spent on it so far.
 }
 
 func (x *PagePrepared) native() map[string]any {
-	m := make(map[string]any, 14)
+	m := make(map[string]any, 15)
 	x.Head.native(m)
 	m["page"] = int32(x.Page)
 	m["request_id"] = x.RequestID
 	m["class"] = x.Class
 	m["priority"] = x.Priority
 	m["image"] = x.Image.native()
+	m["text"] = x.Text
 	m["options"] = x.Options.native()
 	m["pipeline"] = x.Pipeline
 	m["costs"] = recordsOut(x.Costs, (*StageCost).native)
@@ -785,6 +982,7 @@ func (x *PagePrepared) load(m map[string]any) {
 	x.Class = stringIn(m, "class", "cpu")
 	x.Priority = stringIn(m, "priority", "normal")
 	x.Image.load(recordIn(m, "image"))
+	x.Text = stringIn(m, "text", "")
 	x.Options.load(recordIn(m, "options"))
 	x.Pipeline = stringIn(m, "pipeline", "")
 	x.Costs = recordsIn(m, "costs", (*StageCost).load)
@@ -837,7 +1035,7 @@ type ReplayChanged struct {
 	Head
 	ReplayID      string        // Hash of the tenant and the selection: the same words are the same replay.
 	Version       int64         // Grows with every change; the greatest counts.
-	Status        string        // pending: being counted; running: asking for runs and waiting for them; completed; cancelled.
+	Status        string        // pending: being counted; running: asking for runs and waiting for them; paused: asking for none until it is resumed; completed; cancelled.
 	Mode          string        // run, or dry: only count.
 	Selection     Selection     // Which jobs.
 	Rate          float64       // Runs asked for in a second, at most.
@@ -859,10 +1057,14 @@ type ReplayChanged struct {
 	Partial       int64         // New runs that ended partial.
 	Failed        int64         // New runs that failed for another reason than their source.
 	Cancelled     int64         // New runs that were cancelled or expired.
+	Stage         string        // First stage whose work is done again: layout, ocr or compose; empty: all of them.
+	WholeJobs     int64         // Of a count from a stage: jobs of which all is there that the stage starts from.
+	WholePages    int64         // Of a count from a stage: pages of all jobs that are there to start from.
+	Pace          float64       // Jobs that came to an end in a second, over the last minute; 0 where that is not known.
 }
 
 func (x *ReplayChanged) native() map[string]any {
-	m := make(map[string]any, 30)
+	m := make(map[string]any, 34)
 	x.Head.native(m)
 	m["replay_id"] = x.ReplayID
 	m["version"] = x.Version
@@ -888,6 +1090,10 @@ func (x *ReplayChanged) native() map[string]any {
 	m["partial"] = x.Partial
 	m["failed"] = x.Failed
 	m["cancelled"] = x.Cancelled
+	m["stage"] = x.Stage
+	m["whole_jobs"] = x.WholeJobs
+	m["whole_pages"] = x.WholePages
+	m["pace"] = x.Pace
 	return m
 }
 
@@ -917,6 +1123,10 @@ func (x *ReplayChanged) load(m map[string]any) {
 	x.Partial = intIn(m, "partial", 0)
 	x.Failed = intIn(m, "failed", 0)
 	x.Cancelled = intIn(m, "cancelled", 0)
+	x.Stage = stringIn(m, "stage", "")
+	x.WholeJobs = intIn(m, "whole_jobs", 0)
+	x.WholePages = intIn(m, "whole_pages", 0)
+	x.Pace = doubleIn(m, "pace")
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -970,17 +1180,21 @@ func (x *RetryScheduled) Kind() string { return "RetryScheduled" }
 // RunRequested: Somebody asked for a new run of a job.
 type RunRequested struct {
 	Head
-	Submission []byte // The whole DocumentSubmitted in its own wire format: this fact can be the first the fold hears of the job.
-	AfterRun   int    // Opens after_run + 1 only if this is the newest run.
-	ReplayID   string // Replay that asked; empty where it was something else.
+	Submission []byte    // The whole DocumentSubmitted in its own wire format: this fact can be the first the fold hears of the job.
+	AfterRun   int       // Opens after_run + 1 only if this is the newest run.
+	ReplayID   string    // Replay that asked; empty where it was something else.
+	Version    int64     // Version of the job that was asked about: it goes on from there where the fold has let the job go.
+	Runs       []PastRun // The runs of the job up to the one that was asked about, oldest first, for the same case.
 }
 
 func (x *RunRequested) native() map[string]any {
-	m := make(map[string]any, 9)
+	m := make(map[string]any, 11)
 	x.Head.native(m)
 	m["submission"] = bytesOut(x.Submission)
 	m["after_run"] = int32(x.AfterRun)
 	m["replay_id"] = x.ReplayID
+	m["version"] = x.Version
+	m["runs"] = recordsOut(x.Runs, (*PastRun).native)
 	return m
 }
 
@@ -989,6 +1203,8 @@ func (x *RunRequested) load(m map[string]any) {
 	x.Submission = bytesIn(m, "submission")
 	x.AfterRun = int(intIn(m, "after_run", 0))
 	x.ReplayID = stringIn(m, "replay_id", "")
+	x.Version = intIn(m, "version", 0)
+	x.Runs = recordsIn(m, "runs", (*PastRun).load)
 }
 
 // Kind is the record name, also the CloudEvents type.
@@ -1038,6 +1254,24 @@ func (x *TenantChanged) load(m map[string]any) {
 
 // Kind is the record name, also the CloudEvents type.
 func (x *TenantChanged) Kind() string { return "TenantChanged" }
+
+// Tick: The clock of a fold, in one partition: states that wait for a time go by the ticks they read and by no other clock.
+type Tick struct {
+	Head
+}
+
+func (x *Tick) native() map[string]any {
+	m := make(map[string]any, 6)
+	x.Head.native(m)
+	return m
+}
+
+func (x *Tick) load(m map[string]any) {
+	x.Head.load(m)
+}
+
+// Kind is the record name, also the CloudEvents type.
+func (x *Tick) Kind() string { return "Tick" }
 
 // UsageRecorded: One stage did work for one page: exactly one per job, run, stage and page.
 type UsageRecorded struct {
@@ -1298,7 +1532,7 @@ type Options struct {
 	OutputFormats []string // Formats to compose: markdown, json, html, csv, text; empty means all.
 	Languages     []string // Languages the document is said to be in, such as de or zh; empty: not said. They are checked against what the models read.
 	Tables        string   // off: tables become lines of text; empty: they stay tables.
-	Figures       string   // off: figures are left out; empty: they are named where they stand.
+	Figures       string   // off: figures are left out; on: their pictures lie beside the result; empty: they are named where they stand.
 	DPI           int      // Pixels an inch of pages that are rendered for recognition; 0: as the deployment says.
 	MaxPages      int      // A document of more pages is refused; 0: the deployment's limit alone.
 }
@@ -1490,10 +1724,11 @@ type Source struct {
 	SHA256    string // Lower-case hex digest of the bytes; empty where the producer did not read them.
 	MediaType string // Media type found from the bytes, not the declared one.
 	Filename  string // The client's file name, for display only.
+	URL       string // Address the bytes are fetched from; where there is a key as well, they were.
 }
 
 func (x *Source) native() map[string]any {
-	m := make(map[string]any, 8)
+	m := make(map[string]any, 9)
 	m["bucket"] = x.Bucket
 	m["key"] = x.Key
 	m["version"] = x.Version
@@ -1502,6 +1737,7 @@ func (x *Source) native() map[string]any {
 	m["sha256"] = x.SHA256
 	m["media_type"] = x.MediaType
 	m["filename"] = x.Filename
+	m["url"] = x.URL
 	return m
 }
 
@@ -1514,6 +1750,7 @@ func (x *Source) load(m map[string]any) {
 	x.SHA256 = stringIn(m, "sha256", "")
 	x.MediaType = stringIn(m, "media_type", "")
 	x.Filename = stringIn(m, "filename", "")
+	x.URL = stringIn(m, "url", "")
 }
 
 // StageCost: What one stage spent on one page or document.
@@ -1601,14 +1838,20 @@ func New(kind string) Event {
 		return &APIKeyChanged{}
 	case "AuditRecorded":
 		return &AuditRecorded{}
+	case "BatchChanged":
+		return &BatchChanged{}
 	case "CancelRequested":
 		return &CancelRequested{}
 	case "DeadLettered":
 		return &DeadLettered{}
+	case "DeadlineSet":
+		return &DeadlineSet{}
 	case "DeletionRequested":
 		return &DeletionRequested{}
 	case "DocumentComposed":
 		return &DocumentComposed{}
+	case "DocumentDeferred":
+		return &DocumentDeferred{}
 	case "DocumentFinished":
 		return &DocumentFinished{}
 	case "DocumentOpened":
@@ -1621,6 +1864,10 @@ func New(kind string) Event {
 		return &DocumentSubmitted{}
 	case "EndpointChanged":
 		return &EndpointChanged{}
+	case "FetchScheduled":
+		return &FetchScheduled{}
+	case "JobArchived":
+		return &JobArchived{}
 	case "JobChanged":
 		return &JobChanged{}
 	case "JobSnapshot":
@@ -1645,6 +1892,8 @@ func New(kind string) Event {
 		return &RunStopped{}
 	case "TenantChanged":
 		return &TenantChanged{}
+	case "Tick":
+		return &Tick{}
 	case "UsageRecorded":
 		return &UsageRecorded{}
 	case "UsageSummed":
@@ -1659,16 +1908,21 @@ func New(kind string) Event {
 var Kinds = []string{
 	"APIKeyChanged",
 	"AuditRecorded",
+	"BatchChanged",
 	"CancelRequested",
 	"DeadLettered",
+	"DeadlineSet",
 	"DeletionRequested",
 	"DocumentComposed",
+	"DocumentDeferred",
 	"DocumentFinished",
 	"DocumentOpened",
 	"DocumentRefused",
 	"DocumentSplit",
 	"DocumentSubmitted",
 	"EndpointChanged",
+	"FetchScheduled",
+	"JobArchived",
 	"JobChanged",
 	"JobSnapshot",
 	"PageFailed",
@@ -1681,6 +1935,7 @@ var Kinds = []string{
 	"RunRequested",
 	"RunStopped",
 	"TenantChanged",
+	"Tick",
 	"UsageRecorded",
 	"UsageSummed",
 	"WebhookDue",

@@ -21,5 +21,8 @@ func FuzzRecord(f *testing.F) {
 		if e, err := c.Decode(t.Context(), append(good[:5:5], body...)); err == nil && e == nil {
 			t.Fatal("neither an event nor an error")
 		}
+		if o, err := c.Outline(t.Context(), append(good[:5:5], body...)); err == nil && o == nil {
+			t.Fatal("neither an outline nor an error")
+		}
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,24 +15,64 @@ import (
 // Identities are 128 bits in Crockford's base32, lower case: 26 characters that sort as the bits do.
 var encoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
-var (
-	tenantForm = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
-	jobForm    = regexp.MustCompile(`^job_[0-9a-hjkmnp-tv-z]{26}$`)
-	replayForm = regexp.MustCompile(`^rpl_[0-9a-hjkmnp-tv-z]{26}$`)
-	reqForm    = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,80}$`)
+// alphabet is a set of the characters an identity may be made of. Identities are looked at several times in each request, so it is asked, not
+// a regular expression.
+type alphabet [256]bool
+
+func alphabetOf(chars string) (a alphabet) {
+	for i := range len(chars) {
+		a[chars[i]] = true
+	}
+	return a
+}
+
+// spells reports whether s consists of the alphabet alone and has from least to most bytes.
+func (a *alphabet) spells(s string, least, most int) bool {
+	if len(s) < least || len(s) > most {
+		return false
+	}
+	for i := range len(s) {
+		if !a[s[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+const (
+	digits  = "0123456789"
+	letters = "abcdefghijklmnopqrstuvwxyz"
 )
 
+var (
+	ofTenants  = alphabetOf(digits + letters + "-")
+	ofIDs      = alphabetOf(digits + "abcdefghjkmnpqrstvwxyz")
+	ofRequests = alphabetOf(digits + letters + "ABCDEFGHIJKLMNOPQRSTUVWXYZ_.:-")
+)
+
+// hasForm reports whether s is an identity behind a prefix.
+func hasForm(s, prefix string) bool {
+	id, ok := strings.CutPrefix(s, prefix)
+	return ok && ofIDs.spells(id, 26, 26)
+}
+
 // ValidTenant reports whether s can be a tenant: [a-z0-9-]{1,40}.
-func ValidTenant(s string) bool { return tenantForm.MatchString(s) }
+func ValidTenant(s string) bool { return ofTenants.spells(s, 1, 40) }
 
 // ValidJobID reports whether s has the form of a job id.
-func ValidJobID(s string) bool { return jobForm.MatchString(s) }
+func ValidJobID(s string) bool { return hasForm(s, "job_") }
 
 // ValidReplayID reports whether s has the form of a replay id.
-func ValidReplayID(s string) bool { return replayForm.MatchString(s) }
+func ValidReplayID(s string) bool { return hasForm(s, "rpl_") }
+
+// ValidUploadID reports whether s has the form of the id of a direct upload.
+func ValidUploadID(s string) bool { return hasForm(s, "upl_") }
+
+// ValidBatchID reports whether s has the form of a batch id.
+func ValidBatchID(s string) bool { return hasForm(s, "bat_") }
 
 // ValidRequestID reports whether a request id sent by a client may be used as it is.
-func ValidRequestID(s string) bool { return reqForm.MatchString(s) }
+func ValidRequestID(s string) bool { return ofRequests.spells(s, 1, 80) }
 
 // NewJobID returns a fresh job id: 48 bits of milliseconds, then 80 random bits, so that ids sort by time.
 func NewJobID(now time.Time) string { return "job_" + timeOrdered(now) }
@@ -57,6 +97,15 @@ func JobIDForObject(tenant string, s Source) string {
 	return JobIDFor("object", tenant, s.Bucket, s.Key, "etag", strings.Trim(s.ETag, `"`))
 }
 
+// JobIDForUpload derives the id of the job that reads a direct upload: one upload is one job, however often and in whatever way it is submitted.
+func JobIDForUpload(tenant, upload string) string { return JobIDFor("upload", tenant, upload) }
+
+// NewBatchID returns a fresh batch id.
+func NewBatchID(now time.Time) string { return "bat_" + timeOrdered(now) }
+
+// BatchIDFor derives a batch's id from what makes it the same one.
+func BatchIDFor(parts ...string) string { return "bat_" + digest(parts...) }
+
 // ReplayIDFor derives a replay's id from what it selects.
 func ReplayIDFor(parts ...string) string { return "rpl_" + digest(parts...) }
 
@@ -75,8 +124,39 @@ func EventIDFor(job string, run int, stage string, page int, kind string, ordina
 	return "evt_" + digest(parts...)
 }
 
-// PipelineVersion digests everything that can change a result: digests of the models, options, the version string of each stage.
-func PipelineVersion(parts ...string) string { return "pv_" + digest(parts...) }
+// PipelineVersion digests everything that can change a result: digests of the models, options, the version string of each stage. Behind the
+// digest of all stand those of what can change a page image or a text page, and of what can change the result of a page, so that two
+// versions can be compared as far as an earlier stage goes.
+func PipelineVersion(rendering, reading, composing []string) string {
+	reading = append(slices.Clone(rendering), reading...)
+	all := append(slices.Clone(reading), composing...)
+	return "pv_" + digest(all...) + "_" + digest(rendering...)[:layerDigits] + "_" + digest(reading...)[:layerDigits]
+}
+
+// layerDigits are 60 bits: no secret depends on them.
+const layerDigits = 12
+
+// SameRendering reports whether pages are turned into images and text alike under two pipeline versions. A version of before there were layers
+// is like no other.
+func SameRendering(a, b string) bool { return sameLayer(a, b, 1) }
+
+// SameReading reports whether pages have the same results under two pipeline versions.
+func SameReading(a, b string) bool { return sameLayer(a, b, 2) }
+
+func sameLayer(a, b string, n int) bool {
+	x, y := strings.Split(strings.TrimPrefix(a, "pv_"), "_"), strings.Split(strings.TrimPrefix(b, "pv_"), "_")
+	return len(x) == 3 && len(y) == 3 && x[n] == y[n]
+}
+
+// The stages a run can begin with: what those before it made in an earlier run is taken over.
+const (
+	FromLayout  = "layout"  // regions and text of the page images again
+	FromOCR     = "ocr"     // text again; the regions are not stored, so that they are found again on the same image
+	FromCompose = "compose" // the outputs again
+)
+
+// FromStages lists them.
+var FromStages = []string{FromLayout, FromOCR, FromCompose}
 
 func timeOrdered(now time.Time) string {
 	var b [16]byte
@@ -108,6 +188,19 @@ func encode(b [16]byte) string { return encoding.EncodeToString(b[:]) }
 // SourceKey is where an upload lies.
 func SourceKey(tenant, upload string) string { return "sources/" + tenant + "/" + upload }
 
+// DirectKey is where the bytes of a direct upload lie: a source as any other.
+func DirectKey(tenant, upload string) string {
+	return SourceKey(tenant, strings.TrimPrefix(upload, "upl_"))
+}
+
+// UploadKey is where it is written what a direct upload was announced to be.
+func UploadKey(tenant, upload string) string { return "announced/" + tenant + "/" + upload + ".json" }
+
+// BatchKey is where an object of a batch lies.
+func BatchKey(tenant, batch, name string) string {
+	return "batches/" + tenant + "/" + batch + "/" + name
+}
+
 // WorkKey is where an intermediate object of a run lies.
 func WorkKey(tenant, job string, run int, name string) string {
 	return fmt.Sprintf("work/%s/%s/%d/%s", tenant, job, run, name)
@@ -129,11 +222,32 @@ func ResultKey(tenant, job string, run int, name string) string {
 // ResultPrefix is where the objects of all runs of a job lie.
 func ResultPrefix(tenant, job string) string { return "results/" + tenant + "/" + job + "/" }
 
+// JobFilesPrefix is what the keys begin with that say how the runs of a job ended. They outlive its results: no retention of those reaches them.
+func JobFilesPrefix(tenant, job string) string { return "jobs/" + tenant + "/" + job + "/" }
+
+// JobFileKey is where it lies how a run of a job ended, as of a version. Nothing is ever written over it, and of the keys of one job that of the
+// newest run and version comes last.
+func JobFileKey(tenant, job string, run int, version int64) string {
+	return fmt.Sprintf("%s%08d-%012d/job.json", JobFilesPrefix(tenant, job), run, version)
+}
+
 // PageImageName names the image of a page inside the work prefix.
 func PageImageName(page int) string { return fmt.Sprintf("pages/%06d.png", page) }
 
+// PageTextName names the text of a page whose image shows only what its text lacks, inside the work prefix.
+func PageTextName(page int) string { return fmt.Sprintf("pages/%06d.text.json", page) }
+
 // PageResultName names the result of a recognised page inside the result prefix.
 func PageResultName(page int) string { return fmt.Sprintf("pages/%06d.json", page) }
+
+// FigureName names the picture of a figure inside the result prefix: n counts the figures of the page that have one, from 1.
+func FigureName(page, n int, mediaType string) string {
+	ext := "png"
+	if mediaType == "image/jpeg" {
+		ext = "jpg"
+	}
+	return fmt.Sprintf("figures/%06d-%d.%s", page, n, ext)
+}
 
 // ChunkPages is how many pages one transaction of prepare covers: pages 1-32, 33-64 and so on, whatever the selection.
 const ChunkPages = 32
@@ -143,6 +257,9 @@ func Chunk(page int) int { return (page-1)/ChunkPages*ChunkPages + 1 }
 
 // TextChunkName names the object that holds the text pages of a chunk, one JSON page a line.
 func TextChunkName(page int) string { return fmt.Sprintf("pages/text-%06d.jsonl", Chunk(page)) }
+
+// FetchedKey is where the bytes lie that were fetched for a job from an address: one place for all its runs, so that none fetches them twice.
+func FetchedKey(tenant, job string) string { return SourceKey(tenant, digest("fetched", tenant, job)) }
 
 // IdempotencyKey is where what was promised under an Idempotency-Key lies; hash is that of the key.
 func IdempotencyKey(tenant, hash string) string { return "idem/" + tenant + "/" + hash }

@@ -2,10 +2,12 @@ package schemas
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"time"
 )
 
-// The functions here carry single values between the Go types and goavro's native form. A value that is missing or of another type
+// The functions here carry single values between the Go types and goavro's native form, or what JSON makes of it. A value that is missing or of another type
 // than expected reads as the default: an older or newer writer is read by name.
 
 func (h *Head) native(m map[string]any) {
@@ -70,6 +72,10 @@ func intIn(m map[string]any, name string, def int64) int64 {
 		return int64(v)
 	case int64:
 		return v
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
 	}
 	return def
 }
@@ -80,19 +86,35 @@ func doubleIn(m map[string]any, name string) float64 {
 		return v
 	case float32:
 		return float64(v)
+	case json.Number:
+		f, _ := v.Float64()
+		return f
 	}
 	return 0
 }
 
 func bytesIn(m map[string]any, name string) []byte {
-	if b, ok := m[name].([]byte); ok && len(b) > 0 {
-		return bytes.Clone(b) // goavro's slice lies inside the record: growing it would write over the next field
+	switch b := m[name].(type) {
+	case []byte:
+		if len(b) > 0 {
+			return bytes.Clone(b) // goavro's slice lies inside the record: growing it would write over the next field
+		}
+	case string:
+		if d, err := base64.StdEncoding.DecodeString(b); err == nil && len(d) > 0 {
+			return d
+		}
 	}
 	return nil
 }
 
 func timeIn(m map[string]any, name string) time.Time {
-	if t, ok := m[name].(time.Time); ok && t.UnixMicro() != 0 {
+	t, ok := m[name].(time.Time)
+	if s, is := m[name].(string); is {
+		var err error
+		t, err = time.Parse(time.RFC3339Nano, s)
+		ok = err == nil
+	}
+	if ok && t.UnixMicro() != 0 {
 		return t.UTC()
 	}
 	return time.Time{}

@@ -11,13 +11,14 @@ import (
 // The values of the options that are a choice. Off is also what the switches tables and figures are set to where they are not on.
 var (
 	OCRModes = []string{"auto", Force, Off}
-	Switches = []string{"on", Off}
+	Switches = []string{On, Off}
 )
 
-// Force and Off are values of the ocr option; Off is one of the switches, too.
+// Force and Off are values of the ocr option; On and Off those of the switches.
 const (
 	Force = "force"
 	Off   = "off"
+	On    = "on"
 )
 
 // The bounds of the options that are numbers, and of the list of languages.
@@ -81,8 +82,8 @@ func (o Options) Canonical() string {
 	if o.Tables == Off {
 		out += " tables=off"
 	}
-	if o.Figures == Off {
-		out += " figures=off"
+	if o.Figures == Off || o.Figures == On {
+		out += " figures=" + o.Figures
 	}
 	if o.DPI != 0 {
 		out += fmt.Sprintf(" dpi=%d", o.DPI)

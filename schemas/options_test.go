@@ -35,7 +35,7 @@ func TestOptionsThatMeanTheSameAreWrittenTheSame(t *testing.T) {
 	if usual != "ocr=auto pages= formats=" {
 		t.Errorf("%q: the pipeline version of every document changes", usual)
 	}
-	same := []schemas.Options{{OCR: "auto"}, {Tables: "on", Figures: "on"}, {Languages: []string{}}}
+	same := []schemas.Options{{OCR: "auto"}, {Tables: "on"}, {Languages: []string{}}}
 	for _, o := range same {
 		if o.Canonical() != usual {
 			t.Errorf("%+v is %q", o, o.Canonical())
@@ -46,7 +46,7 @@ func TestOptionsThatMeanTheSameAreWrittenTheSame(t *testing.T) {
 		t.Errorf("%q, %q", a.Canonical(), b.Canonical())
 	}
 	seen := map[string]bool{usual: true}
-	for _, o := range []schemas.Options{{OCR: "off"}, {Pages: "2"}, {OutputFormats: []string{"csv"}}, {Languages: []string{"de"}}, {Tables: "off"}, {Figures: "off"}, {DPI: 200}, {MaxPages: 5}} {
+	for _, o := range []schemas.Options{{OCR: "off"}, {Pages: "2"}, {OutputFormats: []string{"csv"}}, {Languages: []string{"de"}}, {Tables: "off"}, {Figures: "off"}, {Figures: "on"}, {DPI: 200}, {MaxPages: 5}} {
 		if seen[o.Canonical()] {
 			t.Errorf("%+v changes nothing", o)
 		}

@@ -2,13 +2,20 @@ package schemas_test
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,7 +173,7 @@ func TestBytesThatAreNoEventAreUndecodable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign, err := registry.CreateSchema(t.Context(), "f", sr.Schema{Schema: `{"type":"record","name":"Foreign","fields":[]}`})
+	foreign, err := registry.CreateSchema(t.Context(), "f", sr.Schema{Schema: `{"type":"record","name":"Foreign","fields":[{"name":"f","type":"Foreign"}]}`})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,6 +187,26 @@ func TestBytesThatAreNoEventAreUndecodable(t *testing.T) {
 	}
 }
 
+// A record says how many items it has before it has them: what is believed of it must not end the process.
+func TestTheCountInARecordIsNotTrustedWithMemory(t *testing.T) {
+	c, registry := newCodec(t)
+	for name, kind := range map[string]string{"array": `{"type":"array","items":"string"}`, "map": `{"type":"map","values":"string"}`} {
+		s, err := registry.CreateSchema(t.Context(), name, sr.Schema{Schema: `{"type":"record","name":"PageFinished","fields":[{"name":"f","type":` + kind + `}]}`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, count := range []int64{1 << 18, 1<<31 - 1, 1<<62 - 1, -1 << 62} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err = c.Decode(t.Context(), binary.AppendVarint([]byte{0, 0, 0, 0, byte(s.ID)}, count))
+			runtime.ReadMemStats(&after)
+			if used := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, schemas.ErrUndecodable) || used > 64<<20 {
+				t.Errorf("%s of %d items: %v after %d bytes, want undecodable within 64 MiB", name, count, err, used)
+			}
+		}
+	}
+}
+
 func TestARegistryThatIsAwayIsNotTheRecordsFault(t *testing.T) {
 	registry := srfake.New()
 	cl, err := sr.NewClient(sr.URLs(registry.URL()))
@@ -189,6 +216,47 @@ func TestARegistryThatIsAwayIsNotTheRecordsFault(t *testing.T) {
 	registry.Close()
 	if _, err := schemas.NewCodec(cl).Decode(t.Context(), []byte{0, 0, 0, 0, 1, 0}); err == nil || errors.Is(err, schemas.ErrUndecodable) {
 		t.Errorf("got %v, want an error that can be waited out", err)
+	}
+}
+
+func TestARegistryThatBreaksOffIsAskedAgain(t *testing.T) {
+	registry := srfake.New()
+	t.Cleanup(registry.Close)
+	target, err := url.Parse(registry.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	onward := httputil.NewSingleHostReverseProxy(target)
+	for name, c := range map[string]struct {
+		broken  int // calls of each way that are broken off
+		answers bool
+	}{"not at all": {0, true}, "once": {1, true}, "always": {1 << 30, false}} {
+		t.Run(name, func(t *testing.T) {
+			var looked, made atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls := &looked
+				if strings.HasSuffix(r.URL.Path, "/versions") {
+					calls = &made
+				}
+				switch n := int(calls.Add(1)); {
+				case n > c.broken:
+					onward.ServeHTTP(w, r)
+				case calls == &made:
+					w.WriteHeader(http.StatusBadGateway)
+				default:
+					panic(http.ErrAbortHandler)
+				}
+			}))
+			defer server.Close()
+			cl, err := sr.NewClient(sr.URLs(server.URL))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = schemas.NewCodec(cl).Register(t.Context(), strings.ReplaceAll(name, " ", "-")+"-value", "Tick")
+			if answers := err == nil; answers != c.answers {
+				t.Errorf("after %d look-ups and %d registrations: %v", looked.Load(), made.Load(), err)
+			}
+		})
 	}
 }
 

@@ -29,7 +29,7 @@ type Page struct {
 	Height     float64 `json:"height"`
 	Unit       string  `json:"unit"`               // always pt
 	Rotation   int     `json:"rotation,omitempty"` // degrees clockwise the page was turned before reading: 0, 90, 180, 270
-	Source     string  `json:"source"`             // text: a text layer; ocr: recognised
+	Source     string  `json:"source"`             // text: a text layer; ocr: recognised; mixed: a text layer, and pictures recognised
 	Confidence float64 `json:"confidence"`         // mean over words, 0 to 1; 1 for a text layer
 	Blocks     []Block `json:"blocks"`
 
@@ -72,7 +72,16 @@ type Block struct {
 	Spans      []Span  `json:"spans,omitempty"` // what is said of parts of Text, by start
 	Lines      []Line  `json:"lines,omitempty"`
 	Table      *Table  `json:"table,omitempty"`
+	Image      *Image  `json:"image,omitempty"`     // of a figure, where pictures were asked for
 	Continues  bool    `json:"continues,omitempty"` // the sentence goes on where the page before ended
+}
+
+// Image is the picture of a figure. It lies beside the result.
+type Image struct {
+	Name      string `json:"name"` // below the result, such as figures/000001-1.png
+	MediaType string `json:"media_type"`
+	Width     int    `json:"width"` // pixels
+	Height    int    `json:"height"`
 }
 
 // Kinds of spans.
@@ -168,7 +177,7 @@ type Options struct {
 	Pages     string   `json:"pages,omitempty"`
 	Languages []string `json:"languages,omitempty"`
 	Tables    string   `json:"tables,omitempty"`  // off; on where it is left out
-	Figures   string   `json:"figures,omitempty"` // likewise
+	Figures   string   `json:"figures,omitempty"` // off, or on: with their pictures
 	DPI       int      `json:"dpi,omitempty"`
 	MaxPages  int      `json:"max_pages,omitempty"`
 }
