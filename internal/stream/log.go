@@ -9,7 +9,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
 	"docstream/internal/failpoint"
@@ -219,11 +218,9 @@ func (l *logRunner) store(ctx context.Context, cl *kgo.Client, all bool) error {
 	failpoint.At(l.spec.Name + failpoint.Written)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.h.cfg.TransactionTimeout)
 	defer cancel()
-	cl.CommitOffsetsSync(ctx, commit, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, _ *kmsg.OffsetCommitResponse, err error) {
-		if err != nil {
-			l.h.log.Warn("offsets not committed; the lag that is shown is too large", "stage", l.spec.Name, "error", err)
-		}
-	})
+	if err := commitOffsets(ctx, cl, commit); err != nil {
+		l.h.log.Warn("offsets not committed; the lag that is shown is too large", "stage", l.spec.Name, "error", err)
+	}
 	return failed
 }
 

@@ -42,7 +42,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return v
 	}
 	return &metrics{
-		records:      counter("docstream_lane_records_total", "Records by outcome: done, filtered, stopped, delayed or dead.", "stage", "lane", "outcome"),
+		records:      counter("docstream_lane_records_total", "Records by outcome: done, filtered, stopped, delayed, deferred or dead.", "stage", "lane", "outcome"),
 		work:         histogram("docstream_stage_work_seconds", "Time a stage spent on one record.", "stage", "lane"),
 		wait:         histogram("docstream_lane_wait_seconds", "Age of a record when its work began.", "stage", "lane"),
 		transactions: counter("docstream_transactions_total", "Transactions by outcome: committed or aborted.", "stage", "lane", "outcome"),

@@ -18,15 +18,17 @@ import (
 //
 // A session that fails is closed and opened anew; the broker then gives it the last committed offsets.
 type session struct {
-	h       *Harness
-	stage   string
-	lane    string // for metrics
-	topic   string // full name
-	group   string
-	log     *slog.Logger
-	onLost  func(partitions []int32) // may be nil; called from the client's own goroutine
-	pinned  string                   // topic whose records carry their partition; full name, or empty
-	current *kgo.GroupTransactSession
+	h          *Harness
+	stage      string
+	lane       string // for metrics
+	topic      string // full name
+	group      string
+	log        *slog.Logger
+	onLost     func(partitions []int32)                 // may be nil; called from the client's own goroutine
+	onAssigned func(partitions []int32)                 // likewise
+	ahead      func(context.Context, []*kgo.Record) int // may be nil; how many records that are there now a batch may have besides
+	pinned     string                                   // topic whose records carry their partition; full name, or empty
+	current    *kgo.GroupTransactSession
 
 	mu sync.Mutex
 	// seen counts the records of each partition that were committed since it was assigned. Until a whole batch was, a record may be one
@@ -41,6 +43,11 @@ func (h *Harness) session(stage, lane, topic string) *session {
 
 func (s *session) open() error {
 	lost := func(_ context.Context, _ *kgo.Client, m map[string][]int32) { s.lost(m[s.topic]) }
+	assigned := func(_ context.Context, _ *kgo.Client, m map[string][]int32) {
+		if s.onAssigned != nil {
+			s.onAssigned(m[s.topic])
+		}
+	}
 	o, err := s.h.conn.options()
 	if err != nil {
 		return err
@@ -59,6 +66,7 @@ func (s *session) open() error {
 		kgo.FetchMaxBytes(16<<20),
 		kgo.FetchMaxWait(2*time.Second),
 		kgo.MaxConcurrentFetches(2),
+		kgo.OnPartitionsAssigned(assigned),
 		kgo.OnPartitionsRevoked(lost),
 		kgo.OnPartitionsLost(lost),
 		kgo.RecordPartitioner(pinning{s.pinned, kgo.StickyKeyPartitioner(nil)}),
@@ -132,6 +140,7 @@ func (s *session) run(ctx context.Context, max int, each func(context.Context, [
 		if len(records) == 0 {
 			continue
 		}
+		records = s.more(ctx, records)
 		out, err := each(ctx, records)
 		if err != nil {
 			return err // the lane is stopping; nothing was begun, so whoever comes next finds the same records
@@ -157,6 +166,22 @@ func (s *session) poll(ctx context.Context, max int) ([]*kgo.Record, error) {
 		s.log.Warn("a partition cannot be read now", "partition", e.Partition, "error", e.Err)
 	}
 	return f.Records(), nil
+}
+
+// more adds to a batch what may be added and is there now.
+func (s *session) more(ctx context.Context, records []*kgo.Record) []*kgo.Record {
+	if s.ahead == nil {
+		return records
+	}
+	var now context.Context // none: what is not there is not waited for
+	for n := s.ahead(ctx, records); n > 0; n = s.ahead(ctx, records) {
+		next := s.current.PollRecords(now, n).Records()
+		if len(next) == 0 {
+			break
+		}
+		records = append(records, next...)
+	}
+	return records
 }
 
 // commit spans produce and commit alone: all work was done before it, so a writer that stops here blocks readers for one transaction

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"docstream/internal/failpoint"
 	"docstream/internal/fault"
@@ -16,11 +18,11 @@ import (
 // Write puts a batch into a store. It is called again for records that were written before: writing twice must equal writing once.
 type Write func(context.Context, schemas.Batch) error
 
-// AddSink binds a function to a sink of the plan. Offsets are committed after the store has the batch: at least once here, and once in the
-// store by its own means.
+// AddSink binds a function to a sink of the plan. Offsets are committed after the store has the batch: at least once here, in the same
+// batches after a crash as before it, and once in the store by its own means.
 func AddSink(h *Harness, spec topology.Sink, write Write) {
 	for _, topic := range spec.Reads {
-		s := &sinkRunner{h: h, spec: spec, topic: topic, write: write, pace: &pace{}}
+		s := &sinkRunner{h: h, spec: spec, topic: topic, write: write, pace: &pace{}, pending: pending{last: map[int32]int64{}}}
 		h.lanes = append(h.lanes, observed{stage: spec.Name, lane: topic.Name, topic: h.plan.Name(topic.Name), group: h.plan.Group(spec.Name, topic.Name), pace: s.pace})
 		h.runners = append(h.runners, s.run)
 	}
@@ -32,12 +34,16 @@ type sinkRunner struct {
 	topic topology.Spec
 	write Write
 	pace  *pace
+
+	pending pending
+	held    []*kgo.Record // read beyond a batch that was begun in an earlier life
 }
 
 func (s *sinkRunner) run(ctx context.Context) error {
 	c := s.h.cfg
+	group := s.h.plan.Group(s.spec.Name, s.topic.Name)
 	cl, err := s.h.conn.Client(
-		kgo.ConsumerGroup(s.h.plan.Group(s.spec.Name, s.topic.Name)), kgo.ConsumeTopics(s.h.plan.Name(s.topic.Name)),
+		kgo.ConsumerGroup(group), kgo.OnPartitionsAssigned(s.assigned(group)), kgo.ConsumeTopics(s.h.plan.Name(s.topic.Name)),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.SessionTimeout(c.SessionTimeout), kgo.HeartbeatInterval(c.SessionTimeout/3), kgo.RebalanceTimeout(c.RebalanceTimeout),
 		kgo.DisableAutoCommit(), kgo.FetchMaxBytes(16<<20), kgo.FetchMaxWait(2*time.Second))
@@ -50,18 +56,36 @@ func (s *sinkRunner) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := s.announce(ctx, cl, records); err != nil {
+			s.h.log.Warn("a batch is written unannounced", "stage", s.spec.Name, "topic", s.topic.Name, "error", err)
+		}
 		if err := s.all(ctx, cl, records); err != nil {
 			return err
 		}
+		s.pending.written(records)
 		if err := s.commit(cl, records); err != nil {
 			s.h.log.Warn("offsets not committed; the batch comes again", "stage", s.spec.Name, "topic", s.topic.Name, "error", err)
 		}
 	}
 }
 
-// collect waits for a first record, then polls until the batch is full or has lingered.
+// assigned is called when partitions are given to this member, before it reads them.
+func (s *sinkRunner) assigned(group string) func(context.Context, *kgo.Client, map[string][]int32) {
+	return func(ctx context.Context, cl *kgo.Client, given map[string][]int32) {
+		ctx, cancel := context.WithTimeout(ctx, s.h.cfg.SessionTimeout/2)
+		defer cancel()
+		topic := s.h.plan.Name(s.topic.Name)
+		if err := s.pending.assigned(ctx, cl, group, topic, given[topic]); err != nil {
+			s.h.log.Warn("which batches were begun is not known; they may come again with other bounds", "stage", s.spec.Name, "topic", s.topic.Name, "error", err)
+		}
+	}
+}
+
+// collect waits for a first record, then polls until the batch is full or has lingered, and longer where a batch that was begun before is
+// not all there.
 func (s *sinkRunner) collect(ctx context.Context, cl *kgo.Client) ([]*kgo.Record, error) {
-	var records []*kgo.Record
+	records := s.held
+	s.held = nil
 	for len(records) == 0 {
 		f := cl.PollRecords(ctx, s.h.cfg.SinkBatch)
 		if ctx.Err() != nil {
@@ -80,7 +104,21 @@ func (s *sinkRunner) collect(ctx context.Context, cl *kgo.Client) ([]*kgo.Record
 	for len(records) < s.h.cfg.SinkBatch && linger.Err() == nil {
 		records = append(records, cl.PollRecords(linger, s.h.cfg.SinkBatch-len(records)).Records()...)
 	}
-	return records, ctx.Err()
+	now, later, short := s.pending.split(records)
+	for end := time.Now().Add(s.h.cfg.SessionTimeout); short && time.Now().Before(end) && ctx.Err() == nil; now, later, short = s.pending.split(records) {
+		more, cancel := context.WithTimeout(ctx, time.Second)
+		records = append(records, cl.PollRecords(more, s.h.cfg.SinkBatch).Records()...)
+		cancel()
+	}
+	s.held = later
+	return now, ctx.Err()
+}
+
+// announce says in the group's offsets how far the batches go that are about to be written.
+func (s *sinkRunner) announce(ctx context.Context, cl *kgo.Client, records []*kgo.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, s.h.cfg.SessionTimeout)
+	defer cancel()
+	return s.pending.announce(ctx, cl, records)
 }
 
 // all writes the records, one batch a partition.
@@ -90,6 +128,9 @@ func (s *sinkRunner) all(ctx context.Context, cl *kgo.Client, records []*kgo.Rec
 	var order []int32
 	var dead []*kgo.Record
 	for _, r := range records {
+		if s.topic.Compact && len(r.Value) == 0 {
+			continue // a tombstone: the key is gone, and what a store has of it stays
+		}
 		e, err := s.h.decode(ctx, r)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -185,4 +226,21 @@ func (s *sinkRunner) commit(cl *kgo.Client, records []*kgo.Record) error {
 		return fmt.Errorf("committing: %w", err)
 	}
 	return nil
+}
+
+// commitOffsets commits offsets and reports the first error of any partition.
+func commitOffsets(ctx context.Context, cl *kgo.Client, offsets map[string]map[int32]kgo.EpochOffset) (err error) {
+	cl.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, failed error) {
+		if err = failed; err != nil || resp == nil {
+			return
+		}
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				if err == nil {
+					err = kerr.ErrorForCode(p.ErrorCode)
+				}
+			}
+		}
+	})
+	return err
 }

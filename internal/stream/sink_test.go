@@ -104,6 +104,58 @@ func TestOneBadRecordIsSetAsideAndItsNeighboursAreWritten(t *testing.T) {
 	}
 }
 
+// TestABatchThatWasBegunComesAgainAsItWas ends a sink after its store has taken a batch and before the sink hears of it. Whoever goes on,
+// with more records at hand and a larger batch, gives the store the same batch first.
+func TestABatchThatWasBegunComesAgainAsItWas(t *testing.T) {
+	w := newWorld(t)
+	var mu sync.Mutex
+	var seen []schemas.Batch
+	away := true
+	s := &store{rows: map[int]int{}, refuse: func(b schemas.Batch) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if seen = append(seen, b); away {
+			return fault.World(schemas.ServiceUnavailable, "It took the batch and did not say so.")
+		}
+		return nil
+	}}
+	batches := func() []schemas.Batch { mu.Lock(); defer mu.Unlock(); return slices.Clone(seen) }
+	for n := range 25 {
+		w.publish(page(n + 1))
+	}
+	h := w.harness(func(c *stream.Config) { c.SinkBatch = 10 })
+	stream.AddSink(h, topology.ClickHouse, s.write)
+	stop := w.start(h)
+	waitFor(t, func() bool { return len(batches()) > 0 })
+	stop()
+	begun := batches()[0]
+	if len(begun.Events) != 10 {
+		t.Fatalf("the first batch holds %d events", len(begun.Events))
+	}
+	mu.Lock()
+	seen, away = nil, false
+	mu.Unlock()
+	for n := range 25 {
+		w.publish(page(n + 26))
+	}
+	h = w.harness(func(c *stream.Config) { c.SinkBatch = 1000 })
+	stream.AddSink(h, topology.ClickHouse, s.write)
+	w.start(h)
+	waitFor(t, func() bool { return s.count() == 50 })
+	got := batches()
+	if got[0].First != begun.First || got[0].Last != begun.Last || len(got[0].Events) != 10 {
+		t.Errorf("the batch %d-%d came again as %d-%d of %d events", begun.First, begun.Last, got[0].First, got[0].Last, len(got[0].Events))
+	}
+	if got[1].First <= begun.Last {
+		t.Errorf("the next batch begins at %d", got[1].First)
+	}
+	for p, n := range s.rows {
+		if n != 1 {
+			t.Errorf("page %d was written %d times", p, n)
+		}
+	}
+}
+
 func waitFor(t *testing.T, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {

@@ -12,6 +12,7 @@ import (
 	"docstream/internal/fault"
 	"docstream/internal/telemetry"
 	"docstream/internal/topology"
+	"docstream/internal/turn"
 	"docstream/schemas"
 )
 
@@ -25,11 +26,15 @@ func AddStage[I schemas.Event](h *Harness, spec topology.Stage[I], class string,
 	h.addStops()
 	fuse := newFuse(spec.Name, h.cfg.StopAfter, h.cfg.StopWindow, h.log)
 	h.fuses = append(h.fuses, fuse)
+	all := &shares{seen: map[string]time.Time{}}
 	for _, lane := range spec.Lanes(class) {
 		l := &laneRunner[I]{
 			h: h, spec: spec, lane: lane, work: work, pace: &pace{}, fuse: fuse,
 			session: h.session(spec.Name, lane.Topic, lane.Topic),
-			writer:  NewWriter(h.plan, h.codec, spec.Name, h.key),
+			writer:  NewWriter(h.plan, h.codec, spec.Name, h.key), shares: all,
+		}
+		if lane.Signed {
+			l.session.ahead = l.ahead
 		}
 		h.lanes = append(h.lanes, observed{stage: spec.Name, lane: lane.Topic, topic: l.session.topic, group: l.session.group, pace: l.pace})
 		h.runners = append(h.runners, func(ctx context.Context) error {
@@ -51,15 +56,23 @@ type laneRunner[I schemas.Event] struct {
 	fuse    *fuse
 	session *session
 	writer  *Writer
+	shares  *shares
+	window  window // of a documents lane
 }
 
 // batch works every record, several at a time, and returns what is to be produced in the records' order. It fails only when ctx ends:
 // records whose work was not finished then stay uncommitted and come again.
 func (l *laneRunner[I]) batch(ctx context.Context, records []*kgo.Record) ([]*kgo.Record, error) {
+	beyond := l.window.beyond
+	l.window = window{}
 	outs := make([][]*kgo.Record, len(records))
 	g, gctx := errgroup.WithContext(ctx)
 	for i, r := range records {
 		g.Go(func() (err error) {
+			if e, over := beyond[r]; over {
+				outs[i], err = l.giveWay(gctx, r, e)
+				return err
+			}
 			outs[i], err = l.one(gctx, r)
 			return err
 		})
@@ -86,7 +99,7 @@ func (l *laneRunner[I]) one(ctx context.Context, r *kgo.Record) ([]*kgo.Record, 
 	}
 	ctx, span := l.h.trace(ctx, r, l.spec.Name, e)
 	defer span.End()
-	l.h.metrics.wait.WithLabelValues(l.spec.Name, l.lane.Topic).Observe(lag(r, time.Now()).Seconds())
+	ctx = turn.With(ctx, turn.Claim{Lane: l.lane.Priority, Tenant: e.Envelope().Tenant})
 
 	made := l.h.made(r)
 	out, err := l.attempt(ctx, r, e, made)
@@ -136,8 +149,15 @@ func (l *laneRunner[I]) decode(ctx context.Context, r *kgo.Record) (I, error) {
 // attempt calls the stage. The world's fault uses up no attempt and waits, with the slot free; any other is for the caller to judge.
 func (l *laneRunner[I]) attempt(ctx context.Context, r *kgo.Record, e I, made int) ([]*kgo.Record, error) {
 	wait, again := l.h.cfg.Backoff, l.session.again(r)
-	for {
-		out, err := l.once(ctx, r, e, schemas.Delivery{Attempt: made, Again: again || made > 0, Wire: r.Value,
+	for first := true; ; first = false {
+		slot, err := l.h.slots.Enter(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if first {
+			l.h.metrics.wait.WithLabelValues(l.spec.Name, l.lane.Topic).Observe(lag(r, time.Now()).Seconds())
+		}
+		out, err := l.once(ctx, slot, r, e, schemas.Delivery{Attempt: made, Again: again || made > 0, Wire: r.Value,
 			Stopped: func() bool { return l.h.stops.has(e) }})
 		if err == nil || ctx.Err() != nil {
 			return out, err
@@ -159,22 +179,20 @@ func (l *laneRunner[I]) attempt(ctx context.Context, r *kgo.Record, e I, made in
 	}
 }
 
-// once does the work in a slot and turns the events into records. An event the plan does not let the stage emit is refused. Work of a run
-// that was stopped is filtered: a cancelled job keeps no slot longer than for what it holds now.
-func (l *laneRunner[I]) once(ctx context.Context, r *kgo.Record, e I, d schemas.Delivery) (out []*kgo.Record, err error) {
-	if err := l.h.gate.enter(ctx, l.lane.Priority); err != nil {
-		return nil, err
-	}
+// once does the work in a slot, gives that back and turns the events into records. An event the plan does not let the stage emit is refused.
+// Work of a run that was stopped is filtered: a cancelled job keeps no slot longer than for what it holds now.
+func (l *laneRunner[I]) once(ctx context.Context, slot *turn.Place, r *kgo.Record, e I, d schemas.Delivery) (out []*kgo.Record, err error) {
 	if d.Over() {
-		l.h.gate.leave()
+		slot.Leave()
 		return nil, nil
 	}
 	began := time.Now()
-	events, err := l.guarded(ctx, e, d)
-	l.h.gate.leave()
-	took := time.Since(began)
-	l.pace.add(took)
-	l.h.metrics.work.WithLabelValues(l.spec.Name, l.lane.Topic).Observe(took.Seconds())
+	inner, task := turn.Begin(ctx, slot, l.h.cfg.Task)
+	events, err := l.guarded(ctx, inner, e, d)
+	task.End()
+	slot.Leave()
+	l.pace.add(task.Worked())
+	l.h.metrics.work.WithLabelValues(l.spec.Name, l.lane.Topic).Observe(time.Since(began).Seconds())
 	if err != nil {
 		return nil, err
 	}
@@ -194,9 +212,7 @@ func (l *laneRunner[I]) once(ctx context.Context, r *kgo.Record, e I, d schemas.
 
 // guarded turns a panic of the stage, and work that does not come to an end, into an error: a document can hurt only itself (P7). What took
 // too long once is not tried again. A refusal that came late stays one, and so does a part that cannot be reached: that is nobody's document.
-func (l *laneRunner[I]) guarded(outer context.Context, e I, d schemas.Delivery) (out []schemas.Event, err error) {
-	ctx, cancel := context.WithTimeout(outer, l.h.cfg.Task)
-	defer cancel()
+func (l *laneRunner[I]) guarded(outer, ctx context.Context, e I, d schemas.Delivery) (out []schemas.Event, err error) {
 	defer func() {
 		if err != nil && ctx.Err() != nil && outer.Err() == nil && fault.KindOf(err) == fault.Unknown {
 			err = fault.Document(schemas.EngineTimeout, "%s", schemas.Codes[schemas.EngineTimeout].Meaning).Because(err)

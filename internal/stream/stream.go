@@ -17,17 +17,19 @@ import (
 
 	"docstream/internal/proof"
 	"docstream/internal/topology"
+	"docstream/internal/turn"
 	"docstream/schemas"
 )
 
 // Config bounds what a worker does at once.
 type Config struct {
-	Slots       int           `koanf:"slots"`        // tasks worked on at once, over all lanes
+	Slots       int           `koanf:"slots"`        // tasks worked on at once, over all lanes; one more where it is of a heavier lane than all others
 	Batch       int           `koanf:"batch"`        // records a lane takes in one transaction
 	FoldBatch   int           `koanf:"fold_batch"`   // facts the fold takes in one transaction
 	SinkBatch   int           `koanf:"sink_batch"`   // records a sink writes at once
 	SinkLinger  time.Duration `koanf:"sink_linger"`  // how long a sink waits to fill a batch
 	Task        time.Duration `koanf:"task"`         // a stage works no longer on one record; its page or document then fails
+	Tick        time.Duration `koanf:"tick"`         // how often a fold looks whether a time has come that a state waits for
 	MaxAttempts int           `koanf:"max_attempts"` // of a sink at a batch whose failure nobody can place; stages go by topics.delays
 	Backoff     time.Duration `koanf:"backoff"`      // before asking again for what cannot be reached; doubles, at most 30 s
 	StopAfter   int           `koanf:"stop_after"`   // jobs with dead letters nobody can place, of the last stop_window records, that stop a stage; 0: never
@@ -45,7 +47,7 @@ type Config struct {
 // DefaultConfig suits one machine.
 func DefaultConfig() Config {
 	return Config{
-		Slots: 2, Batch: 8, FoldBatch: 1000, SinkBatch: 5000, SinkLinger: 500 * time.Millisecond, Task: time.Hour,
+		Slots: 2, Batch: 8, FoldBatch: 1000, SinkBatch: 5000, SinkLinger: 500 * time.Millisecond, Task: time.Hour, Tick: 5 * time.Second,
 		MaxAttempts: 4, Backoff: 500 * time.Millisecond, StopAfter: 25, StopWindow: 30,
 		WeightHigh: 16, WeightNormal: 4, WeightLow: 1,
 		SessionTimeout: 6 * time.Second, RebalanceTimeout: 60 * time.Second, TransactionTimeout: 10 * time.Second,
@@ -59,6 +61,8 @@ func (c Config) Validate() error {
 		return errors.New("stream: slots and batches must be at least 1")
 	case c.Task < time.Second:
 		return errors.New("stream: task must be at least 1 s")
+	case c.Tick < 10*time.Millisecond:
+		return errors.New("stream: tick must be at least 10 ms")
 	case c.MaxAttempts < 1:
 		return errors.New("stream: max_attempts must be at least 1")
 	case c.StopAfter < 0 || c.StopWindow < c.StopAfter:
@@ -75,6 +79,11 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// Weights are the shares of the lanes, by their priority.
+func (c Config) Weights() map[string]int {
+	return map[string]int{"high": c.WeightHigh, "normal": c.WeightNormal, "low": c.WeightLow}
+}
+
 // Harness runs whatever is added to it in one process.
 type Harness struct {
 	conn    Connection
@@ -85,7 +94,7 @@ type Harness struct {
 	proof   *proof.Verifier
 	log     *slog.Logger
 	metrics *metrics
-	gate    *gate
+	slots   *turn.Queue // the tasks worked on at once
 	runners []func(context.Context) error
 	lanes   []observed
 	fuses   []*fuse
@@ -106,21 +115,22 @@ func (h *Harness) Stopped() error {
 func New(conn Connection, plan topology.Config, cfg Config, codec *schemas.Codec, key schemas.SigningKey, log *slog.Logger, reg prometheus.Registerer) *Harness {
 	h := &Harness{conn: conn, plan: plan, cfg: cfg, codec: codec, key: key, log: log, metrics: newMetrics(reg)}
 	h.proof = proof.New(proof.DefaultConfig(), key, plan, log)
-	h.gate = newGate(cfg.Slots, map[string]int{"high": cfg.WeightHigh, "normal": cfg.WeightNormal, "low": cfg.WeightLow})
+	h.slots = turn.New(cfg.Slots, cfg.Weights()).Spare(1)
 	return h
 }
 
 // Believe says who proves the writers of records in lanes that are open to others; until then it is the house alone.
 func (h *Harness) Believe(v *proof.Verifier) { h.proof = v }
 
-// Run registers the schemas, then runs every lane until ctx ends. Work in flight is finished and committed before it returns; the first
-// error of a lane stops all.
+// Run registers the schemas, then runs every lane until ctx ends, which is no error. Work in flight is handed back then: nothing of it is
+// committed, and whoever reads its partitions next finds the same records. Only a transaction that has begun is ended before Run returns. The
+// first error of a lane stops all.
 func (h *Harness) Run(ctx context.Context) error {
 	if len(h.runners) == 0 {
 		return errors.New("stream: nothing to run")
 	}
-	if err := h.register(ctx); err != nil {
-		return err
+	if !h.register(ctx) {
+		return nil
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, run := range h.runners {
@@ -134,16 +144,16 @@ func (h *Harness) Run(ctx context.Context) error {
 	return err
 }
 
-// register waits for the registry: a worker that starts before it is no failure.
-func (h *Harness) register(ctx context.Context) error {
+// register waits for the registry: a worker that starts before it is no failure. It reports false when ctx ended first.
+func (h *Harness) register(ctx context.Context) bool {
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := Register(ctx, h.codec, h.plan)
 		if err == nil {
-			return nil
+			return true
 		}
 		h.log.Warn("waiting for the schema registry", "error", err)
 		if !sleep(ctx, wait) {
-			return ctx.Err()
+			return false
 		}
 	}
 }

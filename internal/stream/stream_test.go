@@ -340,7 +340,7 @@ func TestFoldRestoresItsStateFromItsTopic(t *testing.T) {
 	}
 	start := func() func() {
 		h := w.harness(nil)
-		stream.AddFold(h, topology.Track, track.New(w.codec.Decode))
+		stream.AddFold(h, topology.Track, track.New(track.DefaultConfig(), w.codec.Decode))
 		return w.start(h)
 	}
 	stop := start()

@@ -33,7 +33,7 @@ func (c Config) DelaySpecs() []Spec {
 
 // Origin reports whether records may be returned to a topic, given without prefix: only the lanes of stages are.
 func Origin(topic string) bool {
-	for _, lanes := range [][]Lane{Documents.All(), Splits.All(), Pages.All(), Layouts.All(), Compositions.All()} {
+	for _, lanes := range [][]Lane{Documents.All(), Splits.All(), Fetches.All(), Pages.All(), Layouts.All(), Compositions.All()} {
 		if slices.ContainsFunc(lanes, func(l Lane) bool { return l.Topic == topic }) {
 			return true
 		}

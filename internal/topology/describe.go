@@ -20,32 +20,36 @@ type Node struct {
 // Nodes lists the graph in the order a document walks it.
 func Nodes() []Node {
 	return []Node{
-		{Prepare.Name, "stage", []string{Documents.Spec.Name, Splits.Spec.Name}, families(Prepare.Emits, "splits")},
-		{Layout.Name, "stage", []string{Pages.Spec.Name}, families(Layout.Emits, "")},
-		{OCR.Name, "stage", []string{Layouts.Spec.Name}, families(OCR.Emits, "")},
+		{Prepare.Name, "stage", []string{Documents.Spec.Name, Splits.Spec.Name}, families(Prepare.Emits, "splits", "fetches")},
+		{Fetch.Name, "stage", []string{Fetches.Spec.Name}, families(Fetch.Emits, "splits")},
+		{Layout.Name, "stage", []string{Pages.Spec.Name}, families(Layout.Emits)},
+		{OCR.Name, "stage", []string{Layouts.Spec.Name}, families(OCR.Emits)},
 		{Track.Name, "fold", []string{Facts.Spec.Name}, families(Track.Emits, "splits")},
-		{Compose.Name, "stage", []string{Compositions.Spec.Name}, families(Compose.Emits, "")},
-		{Tally.Name, "fold", []string{Usage.Spec.Name}, families(Tally.Emits, "")},
-		{Deliver.Name, "stage", []string{Webhooks.Spec.Name}, families([]string{"WebhookDue", "EndpointChanged"}, "")},
+		{Compose.Name, "stage", []string{Compositions.Spec.Name}, families(Compose.Emits)},
+		{Tally.Name, "fold", []string{Usage.Spec.Name}, families(Tally.Emits)},
+		{Deliver.Name, "stage", []string{Webhooks.Spec.Name}, families([]string{"WebhookDue", "EndpointChanged"})},
 		{ClickHouse.Name, "sink", []string{Facts.Spec.Name, JobEvents.Spec.Name, Usage.Spec.Name}, nil},
-		{S3.Name, "sink", []string{Documents.Spec.Name, Splits.Spec.Name, Pages.Spec.Name, Layouts.Spec.Name, Compositions.Spec.Name,
+		{S3.Name, "sink", []string{Documents.Spec.Name, Splits.Spec.Name, Fetches.Spec.Name, Pages.Spec.Name, Layouts.Spec.Name, Compositions.Spec.Name,
 			Facts.Spec.Name, JobEvents.Spec.Name, Usage.Spec.Name}, nil},
+		{Ended.Name, "sink", []string{Jobs.Spec.Name}, families([]string{"JobArchived"})},
 	}
 }
 
-// families names the families of topics in which kinds travel. A DocumentSubmitted that a stage or fold emits is a continuation or a later
-// run, and those travel in splits.
-func families(kinds []string, submitted string) []string {
+// families names the families of topics in which kinds travel. A DocumentSubmitted that a stage or fold emits is a continuation, a later run
+// or one whose bytes are to be fetched, and those travel in the families named for it.
+func families(kinds []string, submitted ...string) []string {
 	var out []string
 	seen := map[string]bool{}
 	for _, k := range kinds {
-		name := submitted
+		names := submitted
 		if k != "DocumentSubmitted" {
-			name = familyOf(k)
+			names = []string{familyOf(k)}
 		}
-		if !seen[name] {
-			seen[name] = true
-			out = append(out, name)
+		for _, name := range names {
+			if !seen[name] {
+				seen[name] = true
+				out = append(out, name)
+			}
 		}
 	}
 	return out
@@ -115,6 +119,6 @@ func mermaid() string {
 		}
 	}
 	b.WriteString("  jobs[(jobs)] --> gateway\n  documents[(documents)] -.tail.-> gateway\n  settings[(settings)] --> gateway\n  usage-days[(usage-days)] --> gateway\n  webhooks[(webhooks)] --> gateway\n" +
-		"  cancellations[(cancellations)] -.-> prepare & layout & ocr & compose\n")
+		"  cancellations[(cancellations)] -.-> prepare & fetch & layout & ocr & compose\n")
 	return b.String()
 }

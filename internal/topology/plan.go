@@ -14,7 +14,9 @@ var (
 	Documents = Lanes[*schemas.DocumentSubmitted]{Classed: true, Signed: true, Spec: Spec{Name: "documents", Kinds: []string{"DocumentSubmitted"},
 		Key: "job id", Writers: []string{"gateway", "connectors", "upstream producers", "the harness"}, Readers: []string{"prepare", "gateway", "sinks"}}}
 	Splits = Lanes[*schemas.DocumentSubmitted]{Spec: Spec{Name: "splits", Kinds: []string{"DocumentSubmitted"},
-		Key: "job id", Writers: []string{"prepare", "track", "the harness"}, Readers: []string{"prepare", "sinks"}}}
+		Key: "job id", Writers: []string{"prepare", "fetch", "track", "the harness"}, Readers: []string{"prepare", "sinks"}}}
+	Fetches = Lanes[*schemas.DocumentSubmitted]{Spec: Spec{Name: "fetches", Kinds: []string{"DocumentSubmitted"},
+		Key: "job id", Writers: []string{"prepare", "the harness"}, Readers: []string{"fetch", "sinks"}}}
 	Pages = Lanes[*schemas.PagePrepared]{Classed: true, Spec: Spec{Name: "pages", Kinds: []string{"PagePrepared"},
 		Key: "job id/page", Writers: []string{"prepare", "the harness"}, Readers: []string{"layout", "sinks"}}}
 	Layouts = Lanes[*schemas.PageLaidOut]{Classed: true, Spec: Spec{Name: "layouts", Kinds: []string{"PageLaidOut"},
@@ -22,19 +24,19 @@ var (
 	Compositions = Lanes[*schemas.DocumentFinished]{Spec: Spec{Name: "compositions", Kinds: []string{"DocumentFinished"},
 		Key: "job id", Writers: []string{"track", "the harness"}, Readers: []string{"compose", "sinks"}}}
 
-	Facts = Topic[schemas.Event]{Spec{Name: "facts", Shape: State, Kinds: []string{"DocumentOpened", "DocumentSplit", "DocumentRefused",
-		"PageFinished", "PageFailed", "RetryScheduled", "DeadLettered", "DocumentComposed", "CancelRequested", "RunRequested", "DeletionRequested"},
-		Key: "job id", Writers: []string{"every stage", "the harness", "gateway", "command line"}, Readers: []string{"track", "sinks"}}}
+	Facts = Topic[schemas.Event]{Spec{Name: "facts", Shape: State, Kinds: []string{"FetchScheduled", "DocumentOpened", "DocumentSplit", "DocumentRefused",
+		"PageFinished", "PageFailed", "RetryScheduled", "DeadLettered", "DocumentComposed", "CancelRequested", "RunRequested", "DeletionRequested", "DeadlineSet", "DocumentDeferred", "JobArchived", "Tick"},
+		Key: "job id", Writers: []string{"every stage", "the harness", "track", "sinks", "gateway", "command line"}, Readers: []string{"track", "sinks"}}}
 	Jobs = Topic[*schemas.JobSnapshot]{Spec{Name: "jobs", Shape: State, Compact: true, Kinds: []string{"JobSnapshot"},
-		Key: "tenant/job id", Writers: []string{"track"}, Readers: []string{"gateway", "track", "operators"}}}
+		Key: "tenant/job id", Writers: []string{"track"}, Readers: []string{"gateway", "track", "sinks", "operators"}}}
 	JobEvents = Topic[*schemas.JobChanged]{Spec{Name: "job-events", Shape: State, Kinds: []string{"JobChanged"},
 		Key: "job id", Writers: []string{"track"}, Readers: []string{"gateway", "sinks", "customers"}}}
 	Usage = Topic[*schemas.UsageRecorded]{Spec{Name: "usage", Kinds: []string{"UsageRecorded"},
 		Key: "tenant", Writers: []string{"track"}, Readers: []string{"sinks", "tally"}}}
 	Settings = Topic[schemas.Event]{Spec{Name: "settings", Shape: Small, Compact: true, Kinds: []string{"APIKeyChanged", "ReplayChanged", "ProducerKeyChanged",
-		"TenantChanged", "EndpointChanged"}, Key: "tenant/kind/id", Writers: []string{"gateway", "command line", "deliver"}, Readers: []string{"gateway", "prepare", "deliver"}}}
+		"TenantChanged", "EndpointChanged", "BatchChanged"}, Key: "tenant/kind/id", Writers: []string{"gateway", "command line", "deliver"}, Readers: []string{"gateway", "prepare", "deliver"}}}
 	Cancellations = Topic[*schemas.RunStopped]{Spec{Name: "cancellations", Shape: Small, Compact: true, Retention: stopsKept, Kinds: []string{"RunStopped"},
-		Key: "tenant/job id", Writers: []string{"track"}, Readers: []string{"prepare", "layout", "ocr", "compose"}}}
+		Key: "tenant/job id", Writers: []string{"track"}, Readers: []string{"prepare", "fetch", "layout", "ocr", "compose"}}}
 	UsageDays = Topic[*schemas.UsageSummed]{Spec{Name: "usage-days", Compact: true, Kinds: []string{"UsageSummed"},
 		Key: "tenant/day", Writers: []string{"tally"}, Readers: []string{"gateway", "tally"}}}
 	Webhooks = Topic[*schemas.WebhookDue]{Spec{Name: "webhooks", Compact: true, Retention: webhooksKept, Kinds: []string{"WebhookDue"},
@@ -54,12 +56,20 @@ const (
 var (
 	Prepare = Stage[*schemas.DocumentSubmitted]{
 		Name: "prepare", Reads: []Source{Documents, Splits}, AllClass: true,
-		Emits: []string{"DocumentOpened", "DocumentSplit", "PagePrepared", "PageFinished", "PageFailed", "DocumentSubmitted"},
+		Emits: []string{"DocumentOpened", "DocumentSplit", "PagePrepared", "PageFinished", "PageFailed", "DocumentSubmitted", "FetchScheduled"},
 		Close: func(e *schemas.DocumentSubmitted, f Failure) schemas.Event {
 			if e.FromPage > 1 {
 				return nil // the DeadLettered fact fails every page from there on
 			}
 			return &schemas.DocumentRefused{Head: head(e, "prepare", 0, "DocumentRefused"), Submission: f.Submission, Stage: "prepare",
+				Code: string(f.Code), Message: f.Message}
+		},
+	}
+	// Fetch gets what lies at an address, apart from prepare: strangers may be slow.
+	Fetch = Stage[*schemas.DocumentSubmitted]{
+		Name: "fetch", Reads: []Source{Fetches}, AllClass: true, Emits: []string{"DocumentSubmitted"},
+		Close: func(e *schemas.DocumentSubmitted, f Failure) schemas.Event {
+			return &schemas.DocumentRefused{Head: head(e, "fetch", 0, "DocumentRefused"), Submission: f.Submission, Stage: "fetch",
 				Code: string(f.Code), Message: f.Message}
 		},
 	}
@@ -82,8 +92,9 @@ var (
 	}
 	Tally      = Fold[*schemas.UsageRecorded, *schemas.UsageSummed]{Name: "tally", Reads: Usage, State: UsageDays, Emits: []string{"UsageSummed"}, Adds: true}
 	Deliver    = Sink{Name: "deliver", Reads: []Spec{Webhooks.Spec}} // what became of each message it writes back
+	Ended      = Sink{Name: "jobs", Reads: []Spec{Jobs.Spec}}        // that it has written one it says in facts
 	ClickHouse = Sink{Name: "clickhouse", Reads: []Spec{Facts.Spec, JobEvents.Spec, Usage.Spec}}
-	S3         = Sink{Name: "s3", Reads: slices.Concat(Documents.Specs(), Splits.Specs(), Pages.Specs(), Layouts.Specs(), Compositions.Specs(),
+	S3         = Sink{Name: "s3", Reads: slices.Concat(Documents.Specs(), Splits.Specs(), Fetches.Specs(), Pages.Specs(), Layouts.Specs(), Compositions.Specs(),
 		[]Spec{Facts.Spec, JobEvents.Spec, Usage.Spec})}
 )
 
@@ -94,7 +105,7 @@ func DeadLetters(stage string) string { return "dlq." + stage }
 const S3Connector = "connector-s3"
 
 // Readers lists who can dead-letter.
-var Readers = []string{"prepare", "layout", "ocr", "track", "compose", "tally", "deliver", "clickhouse", "s3", S3Connector, Delays}
+var Readers = []string{"prepare", "fetch", "layout", "ocr", "track", "compose", "tally", "deliver", "clickhouse", "s3", "jobs", S3Connector, Delays}
 
 // head is the envelope of a fact that closes e.
 func head(e schemas.Event, stage string, page int, kind string) schemas.Head {
@@ -119,6 +130,7 @@ func (c Config) Specs() []Spec {
 	}
 	lanes(Documents.Spec, Documents.All())
 	lanes(Splits.Spec, Splits.All())
+	lanes(Fetches.Spec, Fetches.All())
 	lanes(Pages.Spec, Pages.All())
 	lanes(Layouts.Spec, Layouts.All())
 	lanes(Compositions.Spec, Compositions.All())
@@ -143,7 +155,10 @@ func Route(e schemas.Event) (topic, key string, err error) {
 		if err := laneExists(e.Class, e.Priority); err != nil {
 			return "", "", err
 		}
-		if h.Run > 0 || e.FromPage > 1 {
+		if e.FromPage == 0 {
+			return Fetches.Name("", e.Priority), h.JobID, nil
+		}
+		if h.Run > 0 || e.FromPage > 1 || e.Source.URL != "" && e.Source.Key != "" {
 			return Splits.Name("", e.Priority), h.JobID, nil
 		}
 		return Documents.Name(e.Class, e.Priority), h.JobID, nil
@@ -167,6 +182,8 @@ func Route(e schemas.Event) (topic, key string, err error) {
 		return Settings.Spec.Name, h.Tenant + "/producer/" + e.KeyID, nil
 	case *schemas.ReplayChanged:
 		return Settings.Spec.Name, h.Tenant + "/replay/" + e.ReplayID, nil
+	case *schemas.BatchChanged:
+		return Settings.Spec.Name, h.Tenant + "/batch/" + e.BatchID, nil
 	case *schemas.TenantChanged:
 		return Settings.Spec.Name, h.Tenant + "/tenant/" + h.Tenant, nil
 	case *schemas.EndpointChanged:
@@ -177,8 +194,9 @@ func Route(e schemas.Event) (topic, key string, err error) {
 		return Webhooks.Spec.Name, webhookKey(e), nil
 	case *schemas.AuditRecorded:
 		return Audit.Spec.Name, h.Tenant, nil
-	case *schemas.DocumentOpened, *schemas.DocumentSplit, *schemas.DocumentRefused, *schemas.PageFinished, *schemas.PageFailed,
-		*schemas.RetryScheduled, *schemas.DeadLettered, *schemas.DocumentComposed, *schemas.CancelRequested, *schemas.RunRequested, *schemas.DeletionRequested:
+	case *schemas.FetchScheduled, *schemas.DocumentOpened, *schemas.DocumentSplit, *schemas.DocumentRefused, *schemas.PageFinished, *schemas.PageFailed,
+		*schemas.RetryScheduled, *schemas.DeadLettered, *schemas.DocumentComposed, *schemas.CancelRequested, *schemas.RunRequested, *schemas.DeletionRequested,
+		*schemas.DeadlineSet, *schemas.DocumentDeferred, *schemas.JobArchived, *schemas.Tick:
 		return Facts.Spec.Name, h.JobID, nil
 	}
 	return "", "", fmt.Errorf("the plan has no topic for %s", e.Kind())

@@ -124,8 +124,8 @@ func (c Config) sessions(r *Rights) {
 		r.Watches = with(r.Watches, c.Group(n, ""))
 	}
 	switch r.Role {
-	case "gateway": // it reads the log once more for a replay, in a group that elects one replica
-		r.Groups = with(r.Groups, c.Group("replay", ""))
+	case "gateway": // it reads the log once more for a replay, in a group that elects one replica, as another does for batches
+		r.Groups = with(with(r.Groups, c.Group("replay", "")), c.Group(Batches, ""))
 		r.Groups = with(r.Groups, c.Replicas())
 	case "connectors":
 		r.Groups = with(r.Groups, c.Prefix+connector)
@@ -144,10 +144,13 @@ func with(list []string, s string) []string {
 // Replicas is the group whose members are the gateways that live. It reads nothing: the brokers count its members.
 func (c Config) Replicas() string { return c.Prefix + "gateway.replicas" }
 
+// Batches is the reader whose group elects the gateway that feeds the batches.
+const Batches = "batches"
+
 // Passing reports whether a group is one whose lag says nothing: it comes and goes, as a connector's, a customer's or a replay's does, only
 // counts its members, or waits on purpose.
 func (c Config) Passing(group string) bool {
-	for _, begin := range []string{c.Group("replay", ""), c.Prefix + connector, c.Group("customers", ""), c.Group(Delays, ""), c.Replicas()} {
+	for _, begin := range []string{c.Group("replay", ""), c.Group(Batches, ""), c.Prefix + connector, c.Group("customers", ""), c.Group(Delays, ""), c.Replicas()} {
 		if strings.HasPrefix(group, begin) {
 			return true
 		}

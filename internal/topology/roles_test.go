@@ -46,9 +46,10 @@ func families(topics []string) []string {
 }
 
 func TestARoleMayDoWhatItsPlanSaysAndNoMore(t *testing.T) {
-	const back = " compositions delay dlq.delay documents layouts pages splits" // what waits in a delay topic goes back to its lane
+	const back = " compositions delay dlq.delay documents fetches layouts pages splits" // what waits in a delay topic goes back to its lane
 	for role, want := range map[string]struct{ reads, writes, groups, transactions string }{
 		"prepare":   {"cancellations delay documents settings splits", "dlq.prepare facts pages splits" + back, "prepare. delay.", "prepare. delay."},
+		"fetch":     {"cancellations delay fetches", "dlq.fetch facts" + back, "fetch. delay.", "fetch. delay."},
 		"layout":    {"cancellations delay pages", "dlq.layout facts layouts" + back, "layout. delay.", "layout. delay."},
 		"ocr":       {"cancellations delay layouts", "dlq.ocr facts" + back, "ocr. delay.", "ocr. delay."},
 		"track":     {"facts jobs", "cancellations compositions dlq.track facts job-events jobs splits usage webhooks", "track.", "track."},
