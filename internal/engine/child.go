@@ -29,6 +29,7 @@ type child struct {
 	gone  chan struct{}    // closed once the process was reaped
 	state *os.ProcessState // valid once gone is closed
 
+	nice     int // at the last call
 	calls    int
 	leases   int
 	reported time.Duration // CPU time the answers told of
@@ -39,7 +40,7 @@ func spawn(ctx context.Context, command, env []string, cfg Config, log *slog.Log
 	if len(command) == 0 {
 		return nil, errors.New("no command to start the engine with")
 	}
-	c := &child{gone: make(chan struct{}), limit: cfg.MaxFrame, tail: &tail{}}
+	c := &child{gone: make(chan struct{}), nice: cfg.Nice, limit: cfg.MaxFrame, tail: &tail{}}
 	if err := c.launch(command, append(append([]string{}, env...), cfg.limits().variable()), log); err != nil {
 		return nil, err
 	}

@@ -20,8 +20,11 @@ type Config struct {
 	PageDeadline     time.Duration `koanf:"page_deadline"`     // of one call
 	DocumentDeadline time.Duration `koanf:"document_deadline"` // of one lease
 	StartDeadline    time.Duration `koanf:"start_deadline"`    // until a child says that it is ready
-	Nice             int           `koanf:"nice"`              // niceness of a child: 0 to 19
+	Nice             int           `koanf:"nice"`              // niceness of a child: 0 to 19; where the worker may change it, lighter lanes have up to 4 more
 	MaxFrame         int64         `koanf:"max_frame"`         // bytes of one request or answer, at most 1 GiB
+
+	// Weights are the shares of the lanes in the children, as in the slots of the worker. The switchboard fills them in.
+	Weights map[string]int `koanf:"-"`
 }
 
 // DefaultConfig suits children that hold one page at 300 dpi and the small recognition model.
@@ -60,6 +63,22 @@ func (c Config) Validate() error {
 	check(c.Nice >= 0 && c.Nice <= 19, "nice must be 0 to 19, is %d", c.Nice)
 	check(c.MaxFrame > 0 && c.MaxFrame <= 1<<30, "max_frame must be 1 to %d, is %d", 1<<30, c.MaxFrame)
 	return errors.Join(errs...)
+}
+
+// niceness is that of a child at work for a lane: the heaviest has what is configured, a lighter one yields to it. So a page that is in work
+// for a light lane, and is not taken back, does not slow an urgent one down.
+func (c Config) niceness(lane string) int {
+	mine, ok := c.Weights[lane]
+	if !ok {
+		return c.Nice
+	}
+	heavier := map[int]bool{}
+	for _, w := range c.Weights {
+		if w > mine {
+			heavier[w] = true
+		}
+	}
+	return min(19, c.Nice+2*len(heavier))
 }
 
 func (c Config) slots() int {

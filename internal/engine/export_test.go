@@ -21,3 +21,13 @@ func ReadMessage(b []byte, limit int64) int {
 	}
 	return body.Len()
 }
+
+// Waiting is how many calls have no result yet.
+func (b *Batcher) Waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiting
+}
+
+// Waiting is how many wait for a place.
+func (p *Pool) Waiting() int { return p.places.Waiting() }

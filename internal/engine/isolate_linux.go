@@ -11,6 +11,8 @@ import (
 	"syscall"
 )
 
+const garbage = 400 // per cent of what is in use that may pile up before it is collected
+
 // Isolate makes the process a child of the engine and returns the two ends of the protocol. Whatever native code prints on standard
 // output goes to standard error from then on; the process yields the CPU and is the first to go when memory is short; an interrupt or
 // SIGTERM sent to the whole process group does not end it: it ends when its parent closes in, kills it or dies.
@@ -26,6 +28,7 @@ func Isolate(l Limits) (in, out *os.File, err error) {
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	runtime.GOMAXPROCS(1) // a slot is one thread of work; the pool scales by slots
 	debug.SetMemoryLimit(l.MemoryLimit / 4 * 3)
+	debug.SetGCPercent(garbage) // what is its own is small beside what native code holds; the bound above ends it earlier
 	if l.MemoryBurst > 0 {
 		// What it starts inherits the bound: a converter is no way around it.
 		most := uint64(l.MemoryLimit + l.MemoryBurst)
@@ -34,7 +37,7 @@ func Isolate(l Limits) (in, out *os.File, err error) {
 		}
 	}
 	// Neither may fail the child: a container can forbid both.
-	if err := renice(l.Nice); err != nil {
+	if err := renice(os.Getpid(), l.Nice); err != nil {
 		fmt.Fprintln(os.Stderr, "engine: niceness not set:", err)
 	}
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("900"), 0); err != nil {
@@ -43,11 +46,24 @@ func Isolate(l Limits) (in, out *os.File, err error) {
 	return os.Stdin, os.NewFile(uintptr(fd), "protocol"), nil
 }
 
-// renice sets the niceness of every thread: on Linux it belongs to the thread, and one started later inherits its creator's. The second
+// mayRenice reports whether this process may take niceness back that it gave: without that right, what was slowed down once would stay slow.
+func mayRenice() bool {
+	may := make(chan bool)
+	go func() {
+		runtime.LockOSThread() // for good: whatever becomes of the thread, it ends with this function
+		id := syscall.Gettid()
+		given, err := syscall.Getpriority(syscall.PRIO_PROCESS, id) // 20 less the niceness
+		nice := 20 - given
+		may <- err == nil && nice < 19 && syscall.Setpriority(syscall.PRIO_PROCESS, id, nice+1) == nil && syscall.Setpriority(syscall.PRIO_PROCESS, id, nice) == nil
+	}()
+	return <-may
+}
+
+// renice sets the niceness of every thread of a process: on Linux it belongs to the thread, and one started later inherits its creator's. The second
 // round catches threads that one not yet reached started during the first.
-func renice(nice int) error {
+func renice(pid, nice int) error {
 	for range 2 {
-		tasks, err := os.ReadDir("/proc/self/task")
+		tasks, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
 		if err != nil {
 			return err
 		}

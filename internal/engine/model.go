@@ -7,9 +7,11 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 )
 
-// Model is one loaded graph with one float input. It is for one goroutine at a time.
+// Model is one graph with one float input, loaded into this process or into the device that it shares. It is for one goroutine at a time.
 type Model struct {
-	session *ort.DynamicAdvancedSession
+	session *ort.DynamicAdvancedSession // nil: the shared device has it
+	remote  *remote
+	digest  string // of its file
 	graph   graph
 	outputs []string
 }
@@ -56,6 +58,13 @@ func (m *Model) Metadata(key string) string { return m.graph.metadata[key] }
 
 // Run computes the outputs of one input and shows them to use; they are valid until use returns. in may be longer than shape needs.
 func (m *Model) Run(shape []int64, in []float32, use func(out []Tensor) error) error {
+	if m.remote != nil {
+		out, err := m.remote.run(m.digest, shape, in)
+		if err != nil {
+			return fmt.Errorf("run model on %v: %w", shape, err)
+		}
+		return use(out)
+	}
 	t, err := ort.NewTensor(ort.Shape(shape), in)
 	if err != nil {
 		return fmt.Errorf("input tensor: %w", err)
@@ -92,6 +101,15 @@ func (m *Model) RunInto(shape []int64, in []float32, outShape []int64, out []flo
 	if len(m.outputs) != 1 {
 		return fmt.Errorf("the model has the outputs %q, not one", m.outputs)
 	}
+	if m.remote != nil {
+		return m.Run(shape, in, func(t []Tensor) error {
+			if len(t) != 1 || !slices.Equal(t[0].Shape, outShape) || len(out) < len(t[0].Float) {
+				return fmt.Errorf("the model's output is not of the shape %v", outShape)
+			}
+			copy(out, t[0].Float)
+			return nil
+		})
+	}
 	t, err := ort.NewTensor(ort.Shape(shape), in)
 	if err != nil {
 		return fmt.Errorf("input tensor: %w", err)
@@ -109,4 +127,9 @@ func (m *Model) RunInto(shape []int64, in []float32, outShape []int64, out []flo
 }
 
 // Close frees the graph.
-func (m *Model) Close() error { return m.session.Destroy() }
+func (m *Model) Close() error {
+	if m.session == nil {
+		return nil
+	}
+	return m.session.Destroy()
+}

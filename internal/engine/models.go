@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"docstream/internal/fault"
 	"docstream/schemas"
@@ -34,25 +35,57 @@ var digests = map[string]string{
 
 // ModelSet says which models are used, how hard they look, and where they lie.
 type ModelSet struct {
-	Dir         string  `koanf:"dir"`         // folder of the models; empty: parts below the cache
-	Library     string  `koanf:"library"`     // ONNX Runtime; empty: libonnxruntime.so in Dir
-	Device      string  `koanf:"device"`      // cpu or cuda
-	Profile     string  `koanf:"profile"`     // fast or accurate: what the four below are where they are not given
-	Recognition string  `koanf:"recognition"` // tiny, small, or cascade: tiny for every line, small where tiny is unsure
-	Doubt       float64 `koanf:"doubt"`       // of a cascade: the mean score of a line below which it is read again, 0 to 1
-	Side        int     `koanf:"side"`        // pixels: longest side of the image that lines are looked for on
-	Width       float64 `koanf:"width"`       // of a line when it is read, as a share of its true width
-	Files       Files   `koanf:"files"`       // models in the place of the pinned ones
+	Dir         string  `koanf:"dir"`            // folder of the models; empty: parts below the cache
+	Library     string  `koanf:"library"`        // ONNX Runtime; empty: libonnxruntime.so in Dir
+	Device      string  `koanf:"device"`         // cpu or cuda
+	Profile     string  `koanf:"profile"`        // fast or accurate: what the reading below is where they are not given
+	Recognition string  `koanf:"recognition"`    // tiny, small, or cascade: tiny for every line, small where tiny is unsure
+	Doubt       float64 `koanf:"doubt"`          // of a cascade: the mean score of a line below which it is read again, 0 to 1
+	WordDoubt   float64 `koanf:"word_doubt"`     // of a cascade: the least score of a sign below which its word is read again, 0 to 1
+	Side        int     `koanf:"side"`           // pixels: longest side of the image that lines are looked for on
+	Width       float64 `koanf:"width"`          // of a line when it is read, as a share of its true width
+	Thorough    float64 `koanf:"thorough_width"` // the same where the thorough model of a cascade reads it again
+	Files       Files   `koanf:"files"`          // models in the place of the pinned ones
+
+	Share     string        `koanf:"share"`      // whether one process holds the models for all slots: on, off, or auto: on a GPU
+	Batch     int           `koanf:"batch"`      // lines that go through a shared model together, at most
+	BatchWait time.Duration `koanf:"batch_wait"` // that a line waits for others, at most
 }
 
 // DefaultModelSet is the fast cascade on the CPU.
-func DefaultModelSet() ModelSet { return ModelSet{Device: CPU, Profile: Fast} }
+func DefaultModelSet() ModelSet {
+	return ModelSet{Device: CPU, Profile: Fast, Share: Auto, Batch: 16, BatchWait: 2 * time.Millisecond}
+}
+
+// Words of [ModelSet.Share].
+const (
+	Auto = "auto"
+	On   = "on"
+	Off  = "off"
+)
+
+// mostBatch bounds what one batch holds in a device's memory.
+const mostBatch = 256
+
+// Shares reports whether one process holds the models for all slots of a pool. On a GPU they would not fit beside each other, and a batch
+// of one line leaves it idle; on a CPU processes of their own are as fast and a crash costs one page.
+func (s ModelSet) Shares() bool { return s.Share == On || s.Share == Auto && s.Device == CUDA }
+
+func (s ModelSet) batching() Batching {
+	return Batching{Rows: s.Batch, Wait: s.BatchWait, Pad: s.Device == CUDA}
+}
 
 // Validate names every value that cannot work.
 func (s ModelSet) Validate() error {
 	var errs []error
 	if s.Device != CPU && s.Device != CUDA {
 		errs = append(errs, fmt.Errorf("models: device must be %s or %s, is %q", CPU, CUDA, s.Device))
+	}
+	if s.Share != Auto && s.Share != On && s.Share != Off {
+		errs = append(errs, fmt.Errorf("models: share must be %s, %s or %s, is %q", Auto, On, Off, s.Share))
+	}
+	if s.Batch < 1 || s.Batch > mostBatch || s.BatchWait < 0 || s.BatchWait > time.Second {
+		errs = append(errs, fmt.Errorf("models: batch must be 1 to %d and batch_wait at most a second, are %d and %s", mostBatch, s.Batch, s.BatchWait))
 	}
 	return errors.Join(append(errs, s.validateReading(), s.Files.validate())...)
 }
@@ -126,6 +159,7 @@ func (s ModelSet) read(file pinned) ([]byte, error) {
 type Models struct {
 	set    ModelSet
 	loaded map[string]*Model
+	remote *remote // nil: the models are loaded into this process
 }
 
 // Open prepares the set; nothing is read yet.
@@ -133,7 +167,7 @@ func (s ModelSet) Open() (*Models, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	return &Models{set: s, loaded: make(map[string]*Model)}, nil
+	return &Models{set: s, loaded: make(map[string]*Model), remote: sharedDevice()}, nil
 }
 
 // Set is what the models were opened from.
@@ -188,6 +222,9 @@ func (m *Models) load(file pinned, change func([]byte) ([]byte, error), outputs 
 	if l, ok := m.loaded[file.path]; ok {
 		return l, nil
 	}
+	if m.remote != nil {
+		return m.elsewhere(file, outputs)
+	}
 	r, err := OpenRuntime(m.set.LibraryPath(), m.set.Device)
 	if err != nil {
 		return nil, absent(err)
@@ -203,6 +240,24 @@ func (m *Models) load(file pinned, change func([]byte) ([]byte, error), outputs 
 	if err != nil {
 		return nil, absent(fmt.Errorf("model %s: %w", file.path, err))
 	}
+	m.loaded[file.path] = l
+	return l, nil
+}
+
+// elsewhere is a model that the shared device has loaded. Of its file only the names are read.
+func (m *Models) elsewhere(file pinned, outputs []string) (*Model, error) {
+	b, err := m.set.read(file)
+	if err != nil {
+		return nil, absent(err)
+	}
+	g, err := parseGraph(b)
+	if err != nil {
+		return nil, absent(fmt.Errorf("model %s: %w", file.path, err))
+	}
+	if len(outputs) == 0 {
+		outputs = g.outputs
+	}
+	l := &Model{remote: m.remote, digest: file.sha256, graph: g, outputs: outputs}
 	m.loaded[file.path] = l
 	return l, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"docstream/internal/fault"
+	"docstream/internal/turn"
 	"docstream/schemas"
 )
 
@@ -23,10 +24,14 @@ type Pool struct {
 	log     *slog.Logger
 	metrics *metrics
 
-	free   chan *seat
+	device *Device // that all children share; nil: each computes by itself
+
+	places *turn.Queue
+	nicer  bool // a child's niceness may be changed from call to call
 	closed chan struct{}
 
 	mu       sync.Mutex
+	free     []*seat         // as many as places are free, and more only for a moment
 	children map[*child]bool // live ones; none is added after closed was closed
 	spawning sync.WaitGroup
 }
@@ -49,51 +54,78 @@ func NewPool(cfg Config, command []string, env []string, log *slog.Logger, reg p
 	}
 	n := cfg.slots()
 	p := &Pool{cfg: cfg, command: command, env: env, log: log, metrics: newMetrics(reg),
-		free: make(chan *seat, n), closed: make(chan struct{}), children: make(map[*child]bool)}
+		places: turn.New(n, cfg.Weights), nicer: len(cfg.Weights) > 0 && mayRenice(), closed: make(chan struct{}), children: make(map[*child]bool)}
 	for i := range n {
-		p.free <- &seat{number: i}
+		p.free = append(p.free, &seat{number: i})
 	}
 	return p
+}
+
+// Share makes a pool whose children compute on one device process, which command starts in the same environment. It must be called before
+// [Pool.Start].
+func (p *Pool) Share(command []string, reg prometheus.Registerer) error {
+	d, err := newDevice(p.cfg, command, p.env, p.log.With("device", "shared"), reg)
+	if err != nil {
+		return err
+	}
+	p.device = d
+	p.env = append(append([]string{}, p.env...), d.variable())
+	return nil
+}
+
+// StartDevice starts the device process of a pool that shares one and returns what it lacks. A pool without one has nothing to start.
+func (p *Pool) StartDevice(ctx context.Context) error {
+	if p.device == nil {
+		return nil
+	}
+	return p.device.ensure(ctx)
 }
 
 // Start starts the children of all free places, so that the first calls need not wait. It returns the first error; a later call tries
 // again by itself.
 func (p *Pool) Start(ctx context.Context) error {
-	var taken []*seat
+	var taken []*Slot
 	defer func() {
 		for _, s := range taken {
-			p.free <- s
+			s.giveUp()
 		}
 	}()
-	for {
-		select {
-		case s := <-p.free:
-			taken = append(taken, s)
-			if err := p.ensure(ctx, s); err != nil {
-				return err
-			}
-		default:
-			return nil
+	for place := p.places.Try(ctx); place != nil; place = p.places.Try(ctx) {
+		s := &Slot{pool: p, place: place, seat: p.sit(nil)}
+		taken = append(taken, s)
+		if err := p.ensure(ctx, s.seat); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-// Lease waits for a free place and takes it. The caller must release it.
+// Lease waits for a place and takes it, each lane by its weight and each tenant in its turn, as ctx claims; the clock of a task stands meanwhile.
+// The caller must release it, and call [Slot.Between] between two pages.
 func (p *Pool) Lease(ctx context.Context) (*Slot, error) {
-	select { // a closed pool answers before a free place does
-	case <-p.closed:
-		return nil, stopping()
-	default:
+	s := &Slot{pool: p, generation: -1}
+	if err := turn.Of(ctx).Wait(func() error { return s.take(ctx) }); err != nil {
+		return nil, err
 	}
-	select {
-	case s := <-p.free:
-		p.metrics.busy.Inc()
-		return &Slot{pool: p, seat: s, ends: time.Now().Add(p.cfg.DocumentDeadline), generation: -1}, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-p.closed:
-		return nil, stopping()
-	}
+	s.ends = time.Now().Add(p.cfg.DocumentDeadline)
+	return s, nil
+}
+
+// sit takes a free seat for a place that was taken: the one asked for where it is free.
+func (p *Pool) sit(wanted *seat) *seat {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := max(0, slices.Index(p.free, wanted))
+	s := p.free[i]
+	p.free = slices.Delete(p.free, i, i+1)
+	return s
+}
+
+// stand gives a seat back, before its place is.
+func (p *Pool) stand(s *seat) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, s)
 }
 
 // Close ends all children and waits for them. Calls under way fail as the world's: somebody is shutting down.
@@ -120,6 +152,17 @@ func (p *Pool) Close() {
 		all.Go(func() { c.stop(time.Second) })
 	}
 	all.Wait()
+	if p.device != nil {
+		p.device.close()
+	}
+}
+
+// DevicePIDs is the process of the device that the children share, while it lives.
+func (p *Pool) DevicePIDs() []int {
+	if p.device == nil {
+		return nil
+	}
+	return p.device.pool.PIDs()
 }
 
 // PIDs lists the live children, sorted.
@@ -138,6 +181,9 @@ func (p *Pool) PIDs() []int {
 
 // ensure gives the seat a child. A start that fails is the world's fault: the harness waits and tries again.
 func (p *Pool) ensure(ctx context.Context, s *seat) error {
+	if err := p.StartDevice(ctx); err != nil {
+		return err
+	}
 	if s.child != nil && !s.child.dead() {
 		return nil
 	}

@@ -23,14 +23,16 @@ const (
 type Reading struct {
 	Recognition string  // tiny, small or cascade
 	Doubt       float64 // of a cascade: the mean score of a line, 0 to 1, below which the thorough model reads it again
+	WordDoubt   float64 // of a cascade: the least score of a sign of a word, 0 to 1, below which the thorough model reads that word again
 	Side        int     // pixels: longest side of the image that lines are looked for on
 	Width       float64 // of a line in the recogniser's eyes, as a share of its true width
+	Thorough    float64 // the same where the thorough model of a cascade reads it again: it loses less by a squeeze than the quick one
 }
 
 // profiles are points on the measured curve (ops/decisions/2026-11-26-a-line-is-read-again-below-a-mean-score.md).
 var profiles = map[string]Reading{
-	Fast:     {Recognition: Cascade, Doubt: 0.9, Side: 1280, Width: 1},
-	Accurate: {Recognition: Cascade, Doubt: 0.96, Side: 1280, Width: 1},
+	Fast:     {Recognition: Cascade, Doubt: 0.9, WordDoubt: 0.5, Side: 1280, Width: 1, Thorough: 1},
+	Accurate: {Recognition: Cascade, Doubt: 0.94, WordDoubt: 0.7, Side: 1280, Width: 1, Thorough: 1},
 }
 
 // Bounds of what can be configured.
@@ -48,21 +50,27 @@ func (s ModelSet) Reading() Reading {
 	if s.Doubt > 0 {
 		r.Doubt = s.Doubt
 	}
+	if s.WordDoubt > 0 {
+		r.WordDoubt = s.WordDoubt
+	}
 	if s.Side > 0 {
 		r.Side = s.Side
 	}
 	if s.Width > 0 {
 		r.Width = s.Width
 	}
+	if s.Thorough > 0 {
+		r.Thorough = s.Thorough
+	}
 	if r.Recognition != Cascade {
-		r.Doubt = 0
+		r.Doubt, r.WordDoubt, r.Thorough = 0, 0, 0
 	}
 	return r
 }
 
 // String names everything that can change a result; the parent and its children compare it.
 func (r Reading) String() string {
-	return fmt.Sprintf("%s doubt=%g side=%d width=%g", r.Recognition, r.Doubt, r.Side, r.Width)
+	return fmt.Sprintf("%s doubt=%g word=%g side=%d width=%g thorough=%g", r.Recognition, r.Doubt, r.WordDoubt, r.Side, r.Width, r.Thorough)
 }
 
 // validate names every value that cannot work.
@@ -77,8 +85,10 @@ func (s ModelSet) validateReading() error {
 	r := s.Recognition
 	check(r == "" || r == Tiny || r == Small || r == Cascade, "recognition must be %s, %s, %s or empty, is %q", Tiny, Small, Cascade, r)
 	check(s.Doubt >= 0 && s.Doubt <= 1, "doubt must be 0 to 1, is %g", s.Doubt)
+	check(s.WordDoubt >= 0 && s.WordDoubt <= 1, "word_doubt must be 0 to 1, is %g", s.WordDoubt)
 	check(s.Side == 0 || s.Side >= leastSide && s.Side <= mostSide, "side must be 0 or %d to %d, is %d", leastSide, mostSide, s.Side)
 	check(s.Width == 0 || s.Width >= leastWidth && s.Width <= mostWidth, "width must be 0 or %g to %g, is %g", leastWidth, mostWidth, s.Width)
+	check(s.Thorough == 0 || s.Thorough >= leastWidth && s.Thorough <= mostWidth, "thorough_width must be 0 or %g to %g, is %g", leastWidth, mostWidth, s.Thorough)
 	return errors.Join(errs...)
 }
 

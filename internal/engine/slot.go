@@ -9,13 +9,16 @@ import (
 	"time"
 
 	"docstream/internal/fault"
+	"docstream/internal/turn"
 	"docstream/schemas"
 )
 
 // Slot is the exclusive use of one place of a pool, from [Pool.Lease] to [Slot.Release]. It is for one goroutine at a time.
 type Slot struct {
 	pool       *Pool
-	seat       *seat
+	place      *turn.Place
+	seat       *seat     // nil while the place is given up, and after the release
+	last       *seat     // that was given up
 	ends       time.Time // deadline of the document
 	generation int       // of the child that answered the last call; -1 before
 }
@@ -91,6 +94,7 @@ func (s *Slot) call(ctx context.Context, method string, req, res any) (Usage, er
 // exchange performs the call while watching the clock, the caller and the child's memory.
 func (s *Slot) exchange(ctx context.Context, method string, b *buffers) (answer, Usage, error) {
 	c, start := s.seat.child, time.Now()
+	s.yield(c)
 	s.generation = s.seat.generation
 	deadline := s.deadline(ctx, start)
 	c.calls++
@@ -146,6 +150,14 @@ func (s *Slot) exchange(ctx context.Context, method string, b *buffers) (answer,
 		<-done // the buffers are ours again
 		u := Usage{CPU: c.unreported(), Wall: time.Since(start)}
 		return answer{}, u, ended(reason, c, err)
+	}
+}
+
+// yield gives a child the niceness of the lane it works for. Where it cannot, a page is only slower.
+func (s *Slot) yield(c *child) {
+	nice := s.pool.cfg.niceness(s.place.Lane())
+	if s.pool.nicer && nice != c.nice && renice(c.pid, nice) == nil {
+		c.nice = nice
 	}
 }
 
@@ -205,7 +217,6 @@ func (s *Slot) Release() {
 	if seat == nil {
 		return
 	}
-	s.seat = nil
 	if c := seat.child; c != nil {
 		c.leases++
 		if reason := s.pool.worn(c); reason != "" {
@@ -213,7 +224,63 @@ func (s *Slot) Release() {
 		}
 	}
 	s.pool.metrics.busy.Dec()
-	s.pool.free <- seat
+	s.giveUp()
+}
+
+// take waits for a place, and sits down where the lease sat before if that is free: its document may be open there still.
+func (s *Slot) take(ctx context.Context) error {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // nobody waits for a pool that closes
+		select {
+		case <-s.pool.closed:
+			cancel()
+		case <-waiting.Done():
+		}
+	}()
+	if s.isClosed() { // also where a place is free
+		return stopping()
+	}
+	var err error
+	if s.place == nil {
+		s.place, err = s.pool.places.Enter(waiting)
+	} else {
+		err = s.place.Return(waiting)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			return stopping()
+		}
+		return ctx.Err()
+	}
+	s.seat = s.pool.sit(s.last)
+	s.pool.metrics.busy.Inc()
+	return nil
+}
+
+// giveUp gives seat and place back.
+func (s *Slot) giveUp() {
+	s.last, s.seat = s.seat, nil
+	s.pool.stand(s.last)
+	s.place.Leave()
+}
+
+// Between is called between two pages of a task. Where somebody waits who goes first, for this place or for the slot of the task's worker, the task
+// gives up both, waits for its turn and takes them again; its clock and the document's deadline stand meanwhile. The child may be another one
+// then, or have another document open: a call after it has to say all that it needs. After an error the slot is released.
+func (s *Slot) Between(ctx context.Context) error {
+	task := turn.Of(ctx)
+	if s.seat == nil || s.place.Keep() && task.Keep() {
+		return nil
+	}
+	left := time.Now()
+	err := task.Aside(ctx, func() {
+		s.pool.metrics.busy.Dec()
+		s.giveUp()
+	}, s.take)
+	s.generation = -1
+	s.ends = s.ends.Add(time.Since(left))
+	return err
 }
 
 // worn says why a child should be replaced, or nothing.
