@@ -55,12 +55,21 @@ type pageRequest struct {
 	Want     formats.Want
 }
 
-// pageResult is a page as text or as an image.
+// pageResult is a page as text, as an image, or as text and an image of what the text lacks.
 type pageResult struct {
 	Text  []byte // a document.Page as JSON without line breaks
 	Lines int
 	Words int
 	Image *formats.Image
+
+	Figures []figure // what the figures of Text show
+}
+
+// figure is one object beside the result.
+type figure struct {
+	Name      string // below the result
+	MediaType string
+	Data      []byte
 }
 
 // Register adds the handlers of the stage to a child.
@@ -172,12 +181,23 @@ func (r *reader) page(ctx context.Context, q pageRequest) (pageResult, error) {
 	if p.Text == nil {
 		return pageResult{Image: p.Image}, nil
 	}
+	figures := place(&p)
 	line, err := encodeLine(p.Text)
 	if err != nil {
 		return pageResult{}, fmt.Errorf("encode page: %w", err)
 	}
 	lines, words := count(p.Text)
-	return pageResult{Text: line, Lines: lines, Words: words}, nil
+	return pageResult{Text: line, Lines: lines, Words: words, Figures: figures, Image: p.Image}, nil
+}
+
+// place names the pictures of a page in its blocks.
+func place(p *formats.Page) (out []figure) {
+	for i, x := range p.Pictures {
+		name := schemas.FigureName(p.Text.Number, i+1, x.MediaType)
+		p.Text.Blocks[x.Block].Image = &document.Image{Name: name, MediaType: x.MediaType, Width: x.Width, Height: x.Height}
+		out = append(out, figure{name, x.MediaType, x.Data})
+	}
+	return out
 }
 
 // encodeLine writes a page as JSON on one line, without the line's end.

@@ -12,7 +12,8 @@ import (
 	"docstream/schemas"
 )
 
-// work is one chunk being prepared. Its pages are read one after another, so that at most one image is in memory (P6).
+// work is one chunk being prepared. Its pages are read one after another, so that at most one image is in memory (P6), and between two of them
+// it gives way to whoever goes first (P9).
 type work struct {
 	*Stage
 	event    *schemas.DocumentSubmitted
@@ -24,7 +25,12 @@ type work struct {
 	pipeline string
 	images   map[string]bool // names of the page images that lie there already
 	kept     kept
+	priority string // of the page at hand
 }
+
+// leading is how many pages of a document that has more than a chunk are read with its own priority. The others go one down, as what comes behind
+// the chunk does: in a lane a page is behind all that came before it, so a chunk of them would hold up whoever submits one page after it (P9).
+const leading = 4
 
 // chunk prepares the selected pages of the chunk that the event asks for.
 func (w *work) chunk(ctx context.Context, selection schemas.Ranges) ([]schemas.Event, error) {
@@ -34,22 +40,37 @@ func (w *work) chunk(ctx context.Context, selection schemas.Ranges) ([]schemas.E
 	if err := w.lookForImages(ctx); err != nil {
 		return nil, err
 	}
-	w.kept = w.keeps()
+	var err error
+	if w.kept, err = w.keeps(ctx); err != nil {
+		return nil, err
+	}
 	var events []schemas.Event
 	if first == 1 {
 		events = append(events, w.documentOpened(selection))
 	}
 	var texts texts
+	rest := selection.Clip(last+1, w.opened.Pages)
 	at := map[int]int{} // page to its place among the events, for the text pages
 	for i, n := range pages {
+		if i > 0 {
+			if err := w.slot.Between(ctx); err != nil {
+				return nil, err
+			}
+		}
 		if w.delivery.Over() {
 			return nil, nil
+		}
+		if w.priority = w.event.Priority; first == 1 && len(rest) > 0 && i >= leading {
+			w.priority = lower(w.priority)
 		}
 		opening := engine.Usage{}
 		if i == 0 && first > 1 {
 			opening = w.opening // a continuation has no DocumentOpened to bear it
 		}
 		e, text, err := w.keep(ctx, n)
+		if err == nil && e == nil {
+			e, err = w.keepImage(ctx, n, opening)
+		}
 		if err == nil && e == nil {
 			e, text, err = w.page(ctx, n, opening)
 		}
@@ -78,7 +99,7 @@ func (w *work) chunk(ctx context.Context, selection schemas.Ranges) ([]schemas.E
 			events[i].(*schemas.PageFinished).Result = ref
 		}
 	}
-	if rest := selection.Clip(last+1, w.opened.Pages); len(rest) > 0 {
+	if len(rest) > 0 {
 		events = append(events, w.continuation(schemas.Chunk(rest[0].First)))
 	}
 	return events, nil
@@ -92,7 +113,7 @@ func (w *work) page(ctx context.Context, n int, opening engine.Usage) (schemas.E
 			return nil, nil, err
 		}
 		if ok {
-			return w.pagePrepared(n, img, costs(opening)), nil, nil
+			return w.pagePrepared(n, img, w.images[path.Base(schemas.PageTextName(n))], costs(opening)), nil, nil
 		}
 	}
 	var r pageResult
@@ -107,14 +128,20 @@ func (w *work) page(ctx context.Context, n int, opening engine.Usage) (schemas.E
 		w.log.WarnContext(ctx, "page failed", slog.String("job", w.event.JobID), slog.Int("page", n), slog.String("code", string(f.Code)), slog.Any("error", err))
 		return w.pageFailed(n, f, costs(usage)), nil, nil
 	}
+	if err := w.putFigures(ctx, r.Figures); err != nil {
+		return nil, nil, err
+	}
 	if r.Image == nil {
 		return w.pageFinished(n, r, costs(usage)), r.Text, nil
+	}
+	if err := w.putText(ctx, n, r); err != nil {
+		return nil, nil, err
 	}
 	img, err := w.putImage(ctx, n, r)
 	if err != nil {
 		return nil, nil, err
 	}
-	return w.pagePrepared(n, img, costs(usage)), nil, nil
+	return w.pagePrepared(n, img, r.Text != nil, costs(usage)), nil, nil
 }
 
 // giveUp reports whether an error is the page's alone: one of the document always is, unless the page is the whole document, which is then

@@ -40,9 +40,10 @@ type Config struct {
 
 	Buckets []Bucket `koanf:"buckets"` // where sources may lie besides the tenant's own prefix of the platform's bucket
 
-	// Versions are the version strings of the stages behind this one: what they change, changes the pipeline version. The switchboard
-	// fills them in.
-	Versions []string `koanf:"-"`
+	// Versions are the version strings of the stages behind this one that read pages, Composing that of the one that makes the outputs of them:
+	// what they change, changes the pipeline version. The switchboard fills them in.
+	Versions  []string `koanf:"-"`
+	Composing string   `koanf:"-"`
 }
 
 // DefaultConfig suits a worker with some gigabytes of disk; both folders lie below the working directory of the process.
@@ -119,7 +120,7 @@ func (c Config) limits(o schemas.Options) formats.Limits {
 }
 
 func (c Config) want(o schemas.Options) formats.Want {
-	return formats.Want{OCR: ocr(o), DPI: cmp.Or(o.DPI, c.DPI), Side: c.ImageSide}
+	return formats.Want{OCR: ocr(o), DPI: cmp.Or(o.DPI, c.DPI), Side: c.ImageSide, Figures: o.Figures == schemas.On}
 }
 
 // rendering is what of the configuration can change a result.

@@ -28,9 +28,13 @@ func (w *work) pageFinished(n int, r pageResult, c []schemas.StageCost) *schemas
 	return &schemas.PageFinished{Head: w.head(n, "PageFinished"), Page: n, How: "text", Lines: r.Lines, Words: r.Words, Confidence: 1, Costs: c}
 }
 
-func (w *work) pagePrepared(n int, img schemas.Image, c []schemas.StageCost) *schemas.PagePrepared {
-	return &schemas.PagePrepared{Head: w.head(n, "PagePrepared"), Page: n, RequestID: w.event.RequestID, Class: w.config.OCRClass,
-		Priority: w.event.Priority, Image: img, Options: w.event.Options, Pipeline: w.pipeline, Costs: c}
+func (w *work) pagePrepared(n int, img schemas.Image, mixed bool, c []schemas.StageCost) *schemas.PagePrepared {
+	text := ""
+	if mixed {
+		text = w.workKey(schemas.PageTextName(n))
+	}
+	return &schemas.PagePrepared{Text: text, Head: w.head(n, "PagePrepared"), Page: n, RequestID: w.event.RequestID, Class: w.config.OCRClass,
+		Priority: w.priority, Image: img, Options: w.event.Options, Pipeline: w.pipeline, Costs: c}
 }
 
 func (w *work) pageFailed(n int, f *fault.Error, c []schemas.StageCost) *schemas.PageFailed {
@@ -59,10 +63,20 @@ func costs(u engine.Usage) []schemas.StageCost {
 
 // pipeline digests everything that can change the result of a document with these options.
 func (s *Stage) pipeline(o schemas.Options) string {
-	var parts []string
+	var models []string
 	for _, name := range slices.Sorted(maps.Keys(s.models)) {
-		parts = append(parts, "model", name, s.models[name])
+		models = append(models, "model", name, s.models[name])
 	}
-	parts = append(parts, "options", o.Canonical(), "rendering", s.config.rendering(), "stages", Version)
-	return schemas.PipelineVersion(append(parts, s.config.Versions...)...)
+	rendering := []string{"options", o.Canonical(), "rendering", s.config.rendering(), "stages", Version}
+	return schemas.PipelineVersion(rendering, append(models, s.config.Versions...), []string{s.config.Composing})
+}
+
+// fetched asks for the bytes of a submission: nothing can be opened before they are here.
+func fetched(e *schemas.DocumentSubmitted, d schemas.Delivery) []schemas.Event {
+	ask := *e
+	ask.FromPage = 0
+	ask.EventID = schemas.EventIDFor(e.JobID, e.Run, stageName, 0, ask.Kind(), 0)
+	said := &schemas.FetchScheduled{Head: e.Head, Submission: d.Wire}
+	said.EventID = schemas.EventIDFor(e.JobID, e.Run, stageName, 0, said.Kind(), 0)
+	return []schemas.Event{said, &ask}
 }

@@ -1,6 +1,7 @@
 package prepare
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -67,13 +68,13 @@ func packedType(f *os.File, size int64, likely string, l formats.Limits) (string
 
 // compoundType looks at the directory of a compound file.
 func compoundType(f *os.File) (kind string, err error) {
-	streams, err := streams(f)
+	streams, locked, err := streams(f)
 	if err != nil {
 		return "", formats.Corrupt(err)
 	}
 	kind, encrypted := media.InCompound(streams)
 	switch {
-	case encrypted:
+	case encrypted, locked:
 		return "", formats.Encrypted()
 	case kind == "":
 		return "", formats.Unsupported("a compound file of an unknown kind")
@@ -81,8 +82,9 @@ func compoundType(f *os.File) (kind string, err error) {
 	return kind, nil
 }
 
-// streams lists the root of a compound file. The library trusts what it reads: damage that makes it panic is damage.
-func streams(f *os.File) (names []string, err error) {
+// streams lists the root of a compound file and says whether the document in it is under a password. The library trusts what it reads: damage
+// that makes it panic is damage.
+func streams(f *os.File) (names []string, locked bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = errors.New("the directory is damaged")
@@ -90,12 +92,54 @@ func streams(f *os.File) (names []string, err error) {
 	}()
 	d, err := mscfb.New(f)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, e := range d.File {
-		if len(e.Path) == 0 && len(names) < 10_000 {
-			names = append(names, e.Name)
+		if len(e.Path) > 0 || len(names) == 10_000 {
+			continue
+		}
+		names = append(names, e.Name)
+		switch e.Name {
+		case "WordDocument", "Workbook", "Book", "Current User":
+			head := make([]byte, min(max(e.Size, 0), headBytes))
+			n, _ := io.ReadFull(e, head) // what is damaged is for its reader to say
+			locked = locked || underPassword(e.Name, head[:n])
 		}
 	}
-	return names, nil
+	return names, locked, nil
+}
+
+// The signs by which old Office documents say that they are under a password.
+const (
+	wordFlags      = 10     // where Word has its flags
+	wordEncrypted  = 0x0100 // one of them
+	excelBegin     = 0x0809 // record at the start of a workbook
+	excelPassword  = 0x002f // record that follows it in an encrypted one
+	showToken      = 12     // where PowerPoint says it
+	showIsUnderKey = 0xf3d1c4df
+)
+
+// underPassword looks at the start of a stream of an old Office document.
+func underPassword(stream string, head []byte) bool {
+	word := func(at int) int {
+		if at+2 > len(head) {
+			return 0
+		}
+		return int(binary.LittleEndian.Uint16(head[at:]))
+	}
+	switch stream {
+	case "WordDocument":
+		return word(wordFlags)&wordEncrypted != 0
+	case "Current User":
+		return word(showToken)|word(showToken+2)<<16 == showIsUnderKey
+	}
+	if word(0) != excelBegin {
+		return false
+	}
+	for at := 0; at+4 <= len(head); at += 4 + word(at+2) {
+		if word(at) == excelPassword {
+			return true
+		}
+	}
+	return false
 }

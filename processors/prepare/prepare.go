@@ -2,8 +2,8 @@
 // read.
 //
 // One event is one chunk of at most 32 pages; the next chunk travels as a continuation of lower priority, so that a large document holds
-// up nobody (P6, P9). A page with a good text layer becomes blocks at once; any other becomes an image for recognition. The files are
-// opened in the engine's child process, so that one that crashes or hangs its reader hurts only itself (P7).
+// up nobody (P6, P9). A page with a good text layer becomes blocks at once, and where pictures of text stand beside it an image of these for
+// recognition as well; any other becomes an image. The files are opened in the engine's child process, so that one that crashes or hangs its reader hurts only itself (P7).
 package prepare
 
 import (
@@ -20,7 +20,7 @@ import (
 )
 
 // Version changes whenever this stage may give another result for the same bytes and options.
-const Version = "prepare/3"
+const Version = "prepare/7"
 
 // stageName is how the stage is called in events and costs.
 const stageName = "prepare"
@@ -62,6 +62,9 @@ func New(config Config, objects Objects, e Engine, models map[string]string, log
 // Work prepares one chunk of a document. It returns, in order: DocumentOpened for the submission itself, one event for each selected
 // page of the chunk (PageFinished from the text layer, PagePrepared, or PageFailed), and the continuation where selected pages remain.
 //
+// A submission whose bytes lie at an address is passed on to be fetched: DocumentSubmitted of page 0, and FetchScheduled, so that the job is
+// known to the fold. It comes back with its bytes.
+//
 // An error is about the whole chunk: a fault of the document refuses it; one nobody can place is worth another attempt, and on the last
 // one a page that crashes the engine fails alone.
 func (s *Stage) Work(ctx context.Context, e *schemas.DocumentSubmitted, d schemas.Delivery) ([]schemas.Event, error) {
@@ -72,6 +75,9 @@ func (s *Stage) Work(ctx context.Context, e *schemas.DocumentSubmitted, d schema
 	selection, err := schemas.ParseRanges(e.Options.Pages)
 	if err != nil {
 		return nil, fault.Document(schemas.InvalidOption, "The page selection is not of the form 1-3,7.").Because(err)
+	}
+	if e.Source.Key == "" && e.Source.URL != "" {
+		return fetched(e, d), nil
 	}
 	if err := s.config.allowed(e); err != nil {
 		return nil, err

@@ -281,6 +281,35 @@ func TestASecondAttemptFindsWhatTheFirstDid(t *testing.T) {
 	}
 }
 
+func TestAPageOfTextAndPicturesGoesOnWithBoth(t *testing.T) {
+	b := newBench(t, pool(t, nil), nil)
+	strokes := &pdftest.Image{Width: 400, Height: 120}
+	for y := range strokes.Height {
+		for x := range strokes.Width { // as even as writing
+			v := byte(250)
+			if y%20 < 12 && x%8 < 2 && (x/40+y/20)%5 > 0 {
+				v = 10
+			}
+			strokes.Pixels = append(strokes.Pixels, v)
+		}
+	}
+	content := textPage(1).Content + pdftest.Lines("F1", 12, 14, 72, 680, "The harbour was quiet when the first boat", "came in, its sails wet from the night.")
+	e := b.submit(pdfType, pdftest.Write(pdftest.Page{Content: content + pdftest.Picture(72, 300, 450, 330), Image: strokes}))
+	first := b.work(t, e, schemas.Delivery{})
+	p, ok := first[1].(*schemas.PagePrepared)
+	if !ok || p.Text != schemas.WorkKey(tenant, job, 0, "pages/000001.text.json") {
+		t.Fatalf("the page became %+v", first[1])
+	}
+	var text document.Page
+	if err := json.Unmarshal(b.bodies[p.Text], &text); err != nil || text.Number != 1 || !strings.Contains(text.Blocks[0].Text, "harbour book") || len(b.bodies[p.Image.Key]) == 0 {
+		t.Errorf("%v: its text is %+v", err, text)
+	}
+	b.puts = nil
+	if again := b.work(t, e, schemas.Delivery{Attempt: 1, Again: true}); len(b.puts) != 0 || again[1].(*schemas.PagePrepared).Text != p.Text || again[1].(*schemas.PagePrepared).Image != p.Image {
+		t.Errorf("again: wrote %v, %+v", b.puts, again[1])
+	}
+}
+
 func TestTheStoredTextPagesDecide(t *testing.T) {
 	b := newBench(t, pool(t, nil), nil)
 	e := b.submit(pdfType, book(3))
@@ -320,6 +349,7 @@ func TestThePipelineVersionNamesWhatChangesAResult(t *testing.T) {
 		"a model":   version(nil, schemas.Options{OCR: "auto"}, map[string]string{"a": "1", "b": "3"}),
 		"an option": version(nil, schemas.Options{OCR: "force"}, models),
 		"dpi":       version(func(c *prepare.Config) { c.DPI = 200 }, schemas.Options{OCR: "auto"}, models),
+		"outputs":   version(func(c *prepare.Config) { c.Composing = "compose/2" }, schemas.Options{OCR: "auto"}, models),
 		"a stage":   version(func(c *prepare.Config) { c.Versions = []string{"ocr/2"} }, schemas.Options{OCR: "auto"}, models),
 	} {
 		if other == usual {

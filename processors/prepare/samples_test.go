@@ -1,7 +1,12 @@
 package prepare_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"image"
+	_ "image/jpeg" // kinds of figures
+	_ "image/png"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,6 +17,7 @@ import (
 	"docstream/internal/fault"
 	"docstream/internal/media"
 	"docstream/schemas"
+	"docstream/schemas/document"
 )
 
 // sample reads a file of the sample folder: DOCSTREAM_SAMPLES, or shared/samples beside the repository. Without either the test is skipped.
@@ -47,7 +53,7 @@ func TestSamplesAreReadAsWhatTheyAre(t *testing.T) {
 		media string
 		want  string
 	}{
-		"federal-register-15p.pdf":    {pdfType, "opened 15 1-15 application/pdf; " + pages("text", 1, 15)},
+		"federal-register-15p.pdf":    {pdfType, "opened 15 1-15 application/pdf; " + pages("text", 1, 7) + "; " + pages("image", 8, 11) + "; text 12; " + pages("image", 13, 14) + "; text 15"},
 		"background-checks-table.pdf": {pdfType, "opened 1 1 application/pdf; text 1"},
 		"report-scan-3p.pdf":          {pdfType, "opened 3 1-3 application/pdf; " + pages("image", 1, 3)},
 		"retail-receipt.pdf":          {pdfType, "opened 1 1 application/pdf; text 1"},
@@ -106,6 +112,54 @@ func TestBadSamplesEndWell(t *testing.T) {
 			if opened := events[0].(*schemas.DocumentOpened); len(events) != 1+opened.PagesTotal {
 				t.Errorf("%d pages gave %s", opened.PagesTotal, outline(events))
 			}
+		})
+	}
+}
+
+// TestFiguresOfSamplesLieBesideTheirPages asks for pictures: each that a page names is there, and is the picture it says.
+func TestFiguresOfSamplesLieBesideTheirPages(t *testing.T) {
+	p := pool(t, nil)
+	for name, kind := range map[string]string{"federal-register-15p.pdf": pdfType, "retail-receipt.pdf": pdfType, "slides.pptx": media.Slides,
+		"word-tables.docx": media.Word, "numbered-lists.docx": media.Word, "poems.epub": media.EPUB, "rich-tables.html": "text/html"} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, p, nil)
+			e := b.submit(kind, sample(t, name))
+			e.Options.Figures = schemas.On
+			b.work(t, e, schemas.Delivery{})
+			var texts [][]byte
+			stored := 0
+			for key, body := range b.bodies {
+				switch {
+				case strings.Contains(key, "/figures/"):
+					stored++
+				case strings.HasSuffix(key, ".jsonl"), strings.HasSuffix(key, ".text.json"):
+					texts = append(texts, bytes.Split(bytes.TrimSpace(body), []byte("\n"))...)
+				}
+			}
+			figures, named := 0, 0
+			for _, text := range texts {
+				var page document.Page
+				if err := json.Unmarshal(text, &page); err != nil {
+					t.Fatal(err)
+				}
+				for _, k := range page.Blocks {
+					if k.Kind == document.Figure {
+						figures++
+					}
+					if k.Image == nil {
+						continue
+					}
+					named++
+					c, _, err := image.DecodeConfig(bytes.NewReader(b.bodies[schemas.ResultKey(tenant, job, 0, k.Image.Name)]))
+					if err != nil || c.Width != k.Image.Width || c.Height != k.Image.Height {
+						t.Errorf("%s is %+v, %v; the page says %+v", k.Image.Name, c, err, k.Image)
+					}
+				}
+			}
+			if named != stored {
+				t.Errorf("%d figures are named, %d lie there", named, stored)
+			}
+			t.Logf("%d figures, %d with a picture", figures, named)
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 
 	"docstream/internal/blob"
+	"docstream/internal/failpoint"
 	"docstream/schemas"
 )
 
@@ -52,6 +53,7 @@ func (w *work) store(ctx context.Context, page int, t *texts) (map[int]schemas.O
 	if err != nil {
 		return nil, err
 	}
+	failpoint.At(failpoint.Chunked)
 	out := make(map[int]schemas.ObjectRef, len(refs))
 	for _, r := range refs {
 		out[r.page] = schemas.ObjectRef{Key: key, Offset: r.offset, Length: r.length, SHA256: r.sum}

@@ -54,6 +54,8 @@ type Want struct {
 	OCR  string // schemas option: auto, force or off
 	DPI  int    // of a page that has a size in inches
 	Side int    // pixels; a picture with a longer side is made smaller
+
+	Figures bool // with the pictures of figures
 }
 
 // The values of the OCR option.
@@ -63,10 +65,12 @@ const (
 	Off   = "off"   // never an image; a page without text is an empty page
 )
 
-// Page is what reading gave: text or an image, never both.
+// Page is what reading gave: text or an image. Of a page with both, the image shows what the text lacks, at its place.
 type Page struct {
 	Text  *document.Page
 	Image *Image
+
+	Pictures []Picture // of the figures of Text, in order, where they are wanted
 }
 
 // Image is a page to be recognised.

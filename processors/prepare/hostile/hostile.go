@@ -24,7 +24,7 @@ type Case struct {
 // Cases are all of them.
 func Cases() []Case {
 	var out []Case
-	for _, some := range [][]Case{plain(), pdfs(), pdfStreams(), containers(), office(), sheets(), pictures(), pages(), messages()} {
+	for _, some := range [][]Case{plain(), pdfs(), pdfStreams(), containers(), office(), sheets(), pictures(), pages(), messages(), within()} {
 		out = append(out, some...)
 	}
 	return out

@@ -156,6 +156,15 @@ func containers() []Case {
 			return Word("", Paragraph("The harbour book."), formatstest.Part{Name: "word/embeddings/a.zip", Body: string(inner)})
 		}, ""},
 		{"an Office document under a password", docxType, "a.docx", func() []byte { return Compound(Stream{"EncryptedPackage", noise()}, Stream{"EncryptionInfo", noise()}) }, schemas.DocumentEncrypted},
+		{"an old text under a password", "application/msword", "a.doc", func() []byte {
+			return Compound(Stream{"WordDocument", []byte("\xec\xa5\xc1\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00")})
+		}, schemas.DocumentEncrypted},
+		{"an old workbook under a password", "application/vnd.ms-excel", "a.xls", func() []byte {
+			return Compound(Stream{"Workbook", []byte("\x09\x08\x04\x00\x00\x06\x05\x00\x2f\x00\x06\x00\x00\x00\x01\x02\x03\x04")})
+		}, schemas.DocumentEncrypted},
+		{"an old presentation under a password", "application/vnd.ms-powerpoint", "a.ppt", func() []byte {
+			return Compound(Stream{"Current User", []byte("\x00\x00\xf6\x0f\x14\x00\x00\x00\x14\x00\x00\x00\xdf\xc4\xd1\xf3")}, Stream{"PowerPoint Document", noise()})
+		}, schemas.DocumentEncrypted},
 		{"a compound file of nobody", "application/msword", "a.doc", func() []byte { return Compound(Stream{"Nothing", noise()}) }, schemas.DocumentUnsupported},
 		{"a compound file in a circle", "application/vnd.ms-outlook", "a.msg", func() []byte {
 			b := Compound(Stream{"__properties_version1.0", noise()})

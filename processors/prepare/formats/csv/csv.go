@@ -4,11 +4,10 @@
 package csv
 
 import (
-	"bufio"
-	"encoding/csv"
 	"errors"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -54,7 +53,7 @@ func (Format) Open(f *os.File, size int64, media string, l formats.Limits) (form
 	if int64(len(head)) < size { // the last line may have been cut
 		sample = sample[:strings.LastIndexByte(sample, '\n')+1]
 	}
-	d.comma = separator(sample, media)
+	d.comma, d.hint = separator(sample, media)
 	if first, err := d.open(); err == nil {
 		if _, err := first.Next(); errors.Is(err, io.EOF) {
 			return nil, formats.NoWords()
@@ -68,21 +67,24 @@ type table struct {
 	file    *os.File
 	size    int64
 	charset text.Charset
-	comma   rune
+	comma   byte
+	hint    bool // the first line only names the separator
 }
 
 func (d *table) open() (sheet.Rows, error) {
-	in := &bounded{r: bufio.NewReaderSize(d.charset.Reader(io.NewSectionReader(d.file, 0, d.size)), 64<<10)}
-	r := csv.NewReader(in)
-	r.Comma, r.FieldsPerRecord, r.LazyQuotes, r.ReuseRecord = d.comma, -1, true, true
-	return &rows{in: in, csv: r}, nil
+	r := newRecords(d.charset.Reader(io.NewSectionReader(d.file, 0, d.size)), d.comma)
+	if d.hint {
+		if _, err := r.next(); err != nil {
+			return nil, err
+		}
+	}
+	return &rows{records: r}, nil
 }
 
 // rows is a pass over the rows.
 type rows struct {
-	in  *bounded
-	csv *csv.Reader
-	row int
+	records *records
+	row     int
 }
 
 // Close has nothing to free.
@@ -91,13 +93,9 @@ func (r *rows) Close() {}
 // Next returns the next row with something in it.
 func (r *rows) Next() (*sheet.Row, error) {
 	for {
-		r.in.left = maxRow
-		fields, err := r.csv.Read()
-		if errors.Is(err, io.EOF) {
-			return nil, io.EOF
-		}
+		fields, err := r.records.next()
 		if err != nil {
-			return nil, formats.Corrupt(err)
+			return nil, err
 		}
 		if len(fields) > maxFields {
 			return nil, formats.TooLarge("a row of %d fields", len(fields))
@@ -114,65 +112,81 @@ func (r *rows) Next() (*sheet.Row, error) {
 	}
 }
 
+// numeric are numbers as people write them: with groups, decimal commas, signs of currencies and per cent.
+var numeric = regexp.MustCompile(`^[-+(]?[$€£¥]?\s?[-+]?\d[\d.,' ]*\s?[%€$£¥]?\)?$`)
+
 func isNumber(s string) bool {
-	_, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
-	return err == nil
-}
-
-// bounded refuses a row that does not end.
-type bounded struct {
-	r    io.Reader
-	left int
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if b.left -= n; b.left < 0 {
-		return 0, formats.TooLarge("a row of more than %d bytes", maxRow)
-	}
-	return n, err
+	s = strings.TrimSpace(s)
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil || len(s) < 64 && numeric.MatchString(s)
 }
 
 // separators in the order in which they are preferred.
-var separators = []rune{',', ';', '\t', '|'}
+var separators = []byte{',', ';', '\t', '|'}
 
-// separator finds the sign that separates: tabs where the type says so and there are any; else the sign that gives most rows the same
-// number of fields, two or more.
-func separator(sample, media string) rune {
+// separator finds the sign that separates: the one that the first line names, if it does nothing else; tabs where the type says so and there
+// are any; else the sign that gives most rows the same number of fields, two or more.
+func separator(sample, media string) (sign byte, hint bool) {
+	line, _, _ := strings.Cut(sample, "\n")
+	if s, ok := strings.CutPrefix(strings.ToLower(strings.Trim(line, "\r\"\ufeff")), "sep="); ok && len(s) == 1 { // Excel's own hint
+		return s[0], true
+	}
 	if media == Tab && strings.Contains(sample, "\t") {
-		return '\t'
+		return '\t', false
 	}
-	if line, _, ok := strings.Cut(sample, "\n"); ok { // Excel's own hint
-		if s, ok := strings.CutPrefix(strings.TrimSpace(line), "sep="); ok && len(s) == 1 {
-			return rune(s[0])
-		}
-	}
-	best, most := ',', 0
+	best, most := byte(','), score{}
 	for _, c := range separators {
-		if s := evenness(sample, c); s > most {
+		if s := evenness(sample, c); s.rows > most.rows || s.rows == most.rows && s.rows > 0 && (s.torn < most.torn || s.torn == most.torn && s.fields > most.fields) {
 			best, most = c, s
 		}
 	}
-	return best
+	return best, false
 }
 
-// evenness is how many rows of the sample have as many fields as most have, times these fields less one; rows of one field do not count.
-func evenness(sample string, comma rune) int {
-	r := csv.NewReader(strings.NewReader(sample))
-	r.Comma, r.FieldsPerRecord, r.LazyQuotes, r.ReuseRecord = comma, -1, true, true
-	lengths := map[int]int{}
+// score says how well a sign separates a sample.
+type score struct {
+	rows   int // that have as many fields as most have, two or more
+	fields int // these
+	torn   int // fields with another separator in them, where no number or sentence has one
+}
+
+// evenness tries a sign on a sample.
+func evenness(sample string, comma byte) score {
+	r := newRecords(strings.NewReader(sample), comma)
+	lengths, torn := map[int]int{}, 0
 	for range 200 {
-		f, err := r.Read()
+		f, err := r.next()
 		if err != nil {
 			break
 		}
 		if len(f) > 1 {
 			lengths[len(f)]++
 		}
+		for _, x := range f {
+			if tears(x, comma) {
+				torn++
+			}
+		}
 	}
-	best := 0
+	best := score{torn: torn}
 	for n, rows := range lengths {
-		best = max(best, rows*1000+min(n, 999))
+		if rows > best.rows || rows == best.rows && n > best.fields {
+			best.rows, best.fields = rows, n
+		}
 	}
 	return best
+}
+
+// tears reports whether a field holds another separator than the one tried, close between two other signs that are not both digits.
+func tears(field string, comma byte) bool {
+	for i := 1; i+1 < len(field); i++ {
+		c := field[i]
+		if c == comma || c != ',' && c != ';' && c != '\t' && c != '|' || field[i+1] == ' ' || field[i-1] == ' ' {
+			continue
+		}
+		if c != ',' || field[i-1] < '0' || field[i-1] > '9' || field[i+1] < '0' || field[i+1] > '9' {
+			return true
+		}
+	}
+	return false
 }

@@ -14,16 +14,22 @@ import (
 func TestSeparatorsAndCharsetsAreFound(t *testing.T) {
 	const want = "table 2x2\n 0: |0 *Hafen |1 *Größe\n 1: |0 Kai, 1 |1 2\n"
 	for name, c := range map[string]struct{ media, in, want string }{
-		"commas and quotes":     {csv.Comma, "Hafen,Größe\n\"Kai, 1\",2\n", want},
-		"semicolons":            {csv.Comma, "Hafen;Größe\r\nKai, 1;2\r\n", want},
-		"tabs":                  {csv.Tab, "Hafen\tGröße\nKai, 1\t2", want},
-		"bars":                  {csv.Comma, "Hafen|Größe\nKai, 1|2\n", want},
-		"Excel's hint":          {csv.Comma, "sep=;\nHafen;Größe\nKai, 1;2\n", "table 3x2\n 0: |0 sep= |1 \n 1: |0 Hafen |1 Größe\n 2: |0 Kai, 1 |1 2\n"},
-		"Windows-1252":          {csv.Comma, "Hafen;Gr\xf6\xdfe\nKai, 1;2\n", want},
-		"UTF-16":                {csv.Comma, "\xff\xfeH\x00a\x00f\x00e\x00n\x00,\x00G\x00r\x00\xf6\x00\xdf\x00e\x00\n\x00K\x00,\x002\x00", "table 2x2\n 0: |0 *Hafen |1 *Größe\n 1: |0 K |1 2\n"},
-		"lines within quotes":   {csv.Comma, "a,b\n\"x\ny\",2\n", "table 2x2\n 0: |0 *a |1 *b\n 1: |0 x⏎y |1 2\n"},
-		"rows of other lengths": {csv.Comma, "a,b\n1\n\n1,2,3\n", "table 3x3\n 0: |0 *a |1 *b\n 1: |0 1\n 2: |0 1 |1 2 |2 3\n"},
-		"a stray quote":         {csv.Comma, "a,b\n1\"2,3\n", "table 2x2\n 0: |0 *a |1 *b\n 1: |0 1\"2 |1 3\n"},
+		"commas and quotes":            {csv.Comma, "Hafen,Größe\n\"Kai, 1\",2\n", want},
+		"semicolons":                   {csv.Comma, "Hafen;Größe\r\nKai, 1;2\r\n", want},
+		"tabs":                         {csv.Tab, "Hafen\tGröße\nKai, 1\t2", want},
+		"bars":                         {csv.Comma, "Hafen|Größe\nKai, 1|2\n", want},
+		"Excel's hint":                 {csv.Comma, "sep=;\nHafen;Größe\nKai, 1;2\n", want},
+		"Excel's hint of another sign": {csv.Comma, "\xef\xbb\xbfsep=^\r\nHafen^Größe\r\nKai, 1^2\r\n", want},
+		"a byte order mark":            {csv.Comma, "\xef\xbb\xbf\"Hafen\",Größe\n\"Kai, 1\",2\n", want},
+		"line ends of old Macs":        {csv.Comma, "Hafen,Größe\r\"Kai, 1\",2\r", want},
+		"decimal commas":               {csv.Comma, "1,5;2,5\n3,5;4,5\n", "table 2x2\n 0: |0 1,5 |1 2,5\n 1: |0 3,5 |1 4,5\n"},
+		"quotes that are signs":        {csv.Comma, "a,b\n5\" pipe,\"x\"\n\"so\" he said,2\n\"12\" pipe, steel\",4\n\"x\" ,5\n", "table 5x2\n 0: |0 *a |1 *b\n 1: |0 5\" pipe |1 x\n 2: |0 \"so\" he said |1 2\n 3: |0 12\" pipe, steel |1 4\n 4: |0 x |1 5\n"},
+		"a quote that never ends":      {csv.Comma, "a,b\n\"open,1\nnext,2\nlast,\"3\"\"\"\n", "table 4x2\n 0: |0 *a |1 *b\n 1: |0 \"open |1 1\n 2: |0 next |1 2\n 3: |0 last |1 3\"\n"},
+		"Windows-1252":                 {csv.Comma, "Hafen;Gr\xf6\xdfe\nKai, 1;2\n", want},
+		"UTF-16":                       {csv.Comma, "\xff\xfeH\x00a\x00f\x00e\x00n\x00,\x00G\x00r\x00\xf6\x00\xdf\x00e\x00\n\x00K\x00,\x002\x00", "table 2x2\n 0: |0 *Hafen |1 *Größe\n 1: |0 K |1 2\n"},
+		"lines within quotes":          {csv.Comma, "a,b\n\"x\ny\",2\n", "table 2x2\n 0: |0 *a |1 *b\n 1: |0 x⏎y |1 2\n"},
+		"rows of other lengths":        {csv.Comma, "a,b\n1\n\n1,2,3\n", "table 3x3\n 0: |0 *a |1 *b\n 1: |0 1\n 2: |0 1 |1 2 |2 3\n"},
+		"a stray quote":                {csv.Comma, "a,b\n1\"2,3\n", "table 2x2\n 0: |0 *a |1 *b\n 1: |0 1\"2 |1 3\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pages, err := formatstest.Read(t, csv.New(), c.media, []byte(c.in))

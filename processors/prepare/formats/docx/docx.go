@@ -1,5 +1,6 @@
 // Package docx reads Word documents: headings by style and outline level, lists numbered as Word shows them, tables with their spans,
-// notes, links, text boxes and what is said of pictures. Tracked changes are accepted, hidden text is left out.
+// notes, links, forms, text boxes, charts, diagrams and what is said of pictures. Tracked changes are accepted; hidden text and comments are
+// left out.
 //
 // A page ends where Word ended it last or where its writer did; the body is read one paragraph or table at a time.
 package docx
@@ -53,7 +54,7 @@ func (Format) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.
 }
 
 // body are the elements that only hold blocks.
-var body = map[string]bool{"document": true, "body": true, "sdt": true, "sdtContent": true, "customXml": true, "ins": true, "moveTo": true}
+var body = map[string]bool{"document": true, "body": true, "sdt": true, "sdtContent": true, "customXml": true, "ins": true, "moveTo": true, "smartTag": true}
 
 // reader is a document being read.
 type reader struct {
@@ -66,9 +67,13 @@ type reader struct {
 	noted     []string        // labels in the order of their references
 	footnotes int
 	endnotes  int
-	seen      map[string]bool // running headers and footers that were put
+	seen      map[string]bool // parts that were read: running headers and footers, charts, diagrams
 	fields    []field
+	font      string // of the run
+	drawings  int
+	chunks    int       // documents within the document that were read
 	para      paragraph // being collected
+	held      []string  // parts of the pictures in the cells of a table
 	cell      int       // depth of tables; within one nothing breaks a page
 }
 
@@ -105,10 +110,23 @@ func (r *reader) block(n *xmltree.Node) error {
 		r.paragraph(n)
 	case "tbl":
 		r.flush()
+		r.held = nil
 		r.out.Table(r.table(n))
+		for _, part := range r.held { // what is said of them is in their cells
+			r.out.Picture("", r.pkg.Picture(part))
+		}
 	case "sectPr":
 		r.flush()
 		return r.section(n)
+	case "altChunk":
+		r.flush()
+		return r.chunk(n)
+	case "AlternateContent":
+		for _, c := range chosen(n) {
+			if err := r.block(c); err != nil {
+				return err
+			}
+		}
 	default:
 		if body[n.Name] {
 			for _, c := range n.Children {
@@ -235,8 +253,13 @@ func (r *reader) lines(n *xmltree.Node) []flow.Text {
 			text.String = strings.Replace(text.String, "\n", " ", 1)
 		}
 		out := []flow.Text{text}
-		for _, alt := range r.para.pictures {
-			out = append(out, flow.Plain(alt))
+		for _, x := range r.para.pictures {
+			if out = append(out, flow.Plain(x.alt)); x.part != "" {
+				r.held = append(r.held, x.part)
+			}
+		}
+		for _, words := range r.para.diagrams {
+			out = append(out, flow.Plain(words))
 		}
 		boxes := r.para.boxes
 		r.para = outer
@@ -248,6 +271,12 @@ func (r *reader) lines(n *xmltree.Node) []flow.Text {
 		return out
 	case "tbl":
 		return rows(r.table(n))
+	case "AlternateContent":
+		var out []flow.Text
+		for _, c := range chosen(n) {
+			out = append(out, r.lines(c)...)
+		}
+		return out
 	}
 	var out []flow.Text
 	if body[n.Name] {

@@ -1,6 +1,7 @@
 package docx_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -53,6 +54,33 @@ func document(body string) []byte {
 		formatstest.Part{Name: "word/footnotes.xml", Body: notes},
 		formatstest.Part{Name: "word/header1.xml", Body: `<w:hdr ` + names + `><w:p><w:r><w:t>Harbour book</w:t></w:r></w:p></w:hdr>`},
 	)
+}
+
+func TestPicturesOfADocument(t *testing.T) {
+	const kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
+	drawing := func(alt, id string) string {
+		return `<w:r><w:drawing><wp:inline><wp:docPr descr="` + alt + `"/><a:graphic xmlns:a="a"><a:graphicData><pic:pic xmlns:pic="p"><pic:blipFill><a:blip r:embed="` + id + `"/></pic:blipFill></pic:pic></a:graphicData></a:graphic></wp:inline></w:drawing></w:r>`
+	}
+	body := `<w:p>` + drawing("A boat", "p1") + drawing("", "p2") + `</w:p>` +
+		`<w:p><w:r><w:pict><v:shape alt="Old"><v:imagedata r:id="p3"/></v:shape></w:pict></w:r></w:p>` +
+		`<w:p>` + drawing("Elsewhere", "out") + drawing("Gone", "p9") + drawing("Torn", "p5") + `</w:p>` +
+		`<w:tbl><w:tr><w:tc><w:p><w:r><w:t>Cell</w:t></w:r>` + drawing("In a cell", "p4") + `</w:p></w:tc><w:tc><w:p><w:r><w:t>2</w:t></w:r></w:p></w:tc></w:tr></w:tbl>`
+	rels, parts := "", []formatstest.Part{
+		{Name: "[Content_Types].xml", Body: `<Types/>`},
+		{Name: "_rels/.rels", Body: `<Relationships><Relationship Id="a" Type="` + kind + `officeDocument" Target="word/document.xml"/></Relationships>`},
+		{Name: "word/document.xml", Body: `<w:document ` + names + `><w:body>` + body + `</w:body></w:document>`},
+	}
+	for i, k := range []string{"png", "jpeg", "gif", "bmp", "torn"} {
+		name := fmt.Sprintf("media/image%d.bin", i+1)
+		rels += fmt.Sprintf(`<Relationship Id="p%d" Type="%simage" Target="%s"/>`, i+1, kind, name)
+		parts = append(parts, formatstest.Part{Name: "word/" + name, Body: string(formatstest.Dot(k, 20+i))})
+	}
+	parts = append(parts, formatstest.Part{Name: "word/_rels/document.xml.rels", Body: `<Relationships>` + rels +
+		`<Relationship Id="out" Type="` + kind + `image" Target="http://elsewhere.example/x.png" TargetMode="External"/></Relationships>`})
+	want := "1 \"A boat\" image/png 20x20\n1 \"\" image/jpeg 21x21\n1 \"Old\" image/png 22x22\n1 \"Elsewhere\"\n1 \"Gone\"\n1 \"Torn\"\n1 \"\" image/png 23x23\n"
+	if got := formatstest.Figures(t, docx.New(), docx.MediaType, formatstest.Zip(parts...)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
 }
 
 func p(style, text string) string {
@@ -171,3 +199,5 @@ func FuzzDocument(f *testing.F) {
 		_ = formatstest.Outline(pages)
 	})
 }
+
+func permanent(err error) bool { return fault.KindOf(err) == fault.Permanent }

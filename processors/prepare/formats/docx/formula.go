@@ -25,6 +25,18 @@ func formula(n *xmltree.Node) string {
 		return nary(n)
 	case "d":
 		return delimited(n)
+	case "m":
+		return matrix(n)
+	case "eqArr":
+		return joined(n.All("e"), "; ")
+	case "limLow", "sPre":
+		return limits(n)
+	case "limUpp":
+		return parts(n.Child("e")) + "^" + group(n.Child("lim"))
+	case "phant":
+		if v := n.Child("phantPr", "show"); v != nil && !on(v.Attr("val")) {
+			return ""
+		}
 	case "func":
 		return parts(n.Child("fName")) + " " + parts(n.Child("e"))
 	}
@@ -67,6 +79,31 @@ func nary(n *xmltree.Node) string {
 		sign += "^" + s
 	}
 	return sign + " " + parts(n.Child("e"))
+}
+
+// limits is a formula with something below or before it.
+func limits(n *xmltree.Node) string {
+	if n.Name == "sPre" {
+		return "_" + group(n.Child("sub")) + "^" + group(n.Child("sup")) + parts(n.Child("e"))
+	}
+	return parts(n.Child("e")) + "_" + group(n.Child("lim"))
+}
+
+// matrix is rows of cells.
+func matrix(n *xmltree.Node) string {
+	var rows []string
+	for _, r := range n.All("mr") {
+		rows = append(rows, joined(r.All("e"), ", "))
+	}
+	return strings.Join(rows, "; ")
+}
+
+func joined(all []*xmltree.Node, by string) string {
+	out := make([]string, len(all))
+	for i, e := range all {
+		out[i] = parts(e)
+	}
+	return strings.Join(out, by)
 }
 
 // delimited is a formula in brackets.

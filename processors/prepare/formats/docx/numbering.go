@@ -218,8 +218,32 @@ func numeral(format string, n int) string {
 		return fmt.Sprintf("%d%s", n, ordinal(n))
 	case "bullet":
 		return ""
+	case "decimalEnclosedCircle", "decimalEnclosedCircleChinese":
+		if n >= 1 && n <= 20 {
+			return string('①' + rune(n-1))
+		}
+	case "chineseCounting", "chineseCountingThousand", "ideographDigital", "japaneseCounting", "taiwaneseCounting", "taiwaneseCountingThousand":
+		if n >= 1 && n <= 99 {
+			return chinese(n)
+		}
 	}
 	return strconv.Itoa(n)
+}
+
+// chinese counts to 99.
+func chinese(n int) string {
+	digits := []rune("零一二三四五六七八九")
+	out := ""
+	if tens := n / 10; tens > 1 {
+		out = string(digits[tens])
+	}
+	if n >= 10 {
+		out += "十"
+	}
+	if n%10 > 0 {
+		out += string(digits[n%10])
+	}
+	return out
 }
 
 // letters counts a to z, then aa to zz, then aaa.

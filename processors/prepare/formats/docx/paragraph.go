@@ -4,7 +4,9 @@ import (
 	"strconv"
 	"strings"
 
+	"docstream/processors/prepare/formats/drawing"
 	"docstream/processors/prepare/formats/flow"
+	"docstream/processors/prepare/formats/signs"
 	"docstream/processors/prepare/formats/xmltree"
 )
 
@@ -15,18 +17,16 @@ type paragraph struct {
 	open     bool
 	deleted  bool // its mark was: the next one goes on with it
 	broken   bool // a page ends within it
-	pictures []string
+	pictures []picture
 	boxes    []*xmltree.Node
+	charts   []*xmltree.Node
+	diagrams []string
 	formulas int
 	section  *xmltree.Node // the section that ends with it
 }
 
-// field is a complex field: first its instruction, then its result.
-type field struct {
-	instruction strings.Builder
-	result      bool
-	link        string
-}
+// picture is what is said of a picture and the part that it lies in; one of them may be missing.
+type picture struct{ alt, part string }
 
 // paragraph reads a paragraph of the body.
 func (r *reader) paragraph(n *xmltree.Node) {
@@ -83,7 +83,7 @@ func (r *reader) flush() {
 	case text.String == "":
 	case level > 0:
 		if m := r.marker(p.props); m != "" {
-			text = prefixed(m, text)
+			text = flow.Prefixed(m, text)
 		}
 		r.out.Heading(level, text)
 	case r.styles.is(style, "caption"):
@@ -99,8 +99,14 @@ func (r *reader) flush() {
 		}
 		r.out.Paragraph(text)
 	}
-	for _, alt := range p.pictures {
-		r.out.Figure(alt)
+	for _, x := range p.pictures {
+		r.out.Picture(x.alt, r.pkg.Picture(x.part))
+	}
+	for _, c := range p.charts {
+		drawing.Chart(r.out, c)
+	}
+	for _, words := range p.diagrams {
+		r.out.Item(1, "•", flow.Plain(words))
 	}
 	for _, b := range p.boxes {
 		for _, c := range b.Children {
@@ -110,12 +116,6 @@ func (r *reader) flush() {
 	if p.broken {
 		r.out.Break()
 	}
-}
-
-func prefixed(marker string, t flow.Text) flow.Text {
-	out := flow.Lines([]flow.Text{flow.Plain(marker), t})
-	out.String = strings.Replace(out.String, "\n", " ", 1)
-	return out
 }
 
 // list is the numbering that a paragraph belongs to: its own, or its style's.
@@ -186,18 +186,23 @@ func (r *reader) each(n *xmltree.Node, look flow.Look) {
 
 // alternate reads the first choice of several that say the same.
 func (r *reader) alternate(n *xmltree.Node, look flow.Look) {
-	for _, name := range []string{"Choice", "Fallback"} {
-		if c := n.Child(name); c != nil {
-			for _, x := range c.Children {
-				if x.Name == "r" {
-					r.inline(x, look)
-				} else {
-					r.piece(x, look)
-				}
-			}
-			return
+	for _, x := range chosen(n) {
+		if x.Name == "r" {
+			r.inline(x, look)
+		} else {
+			r.piece(x, look)
 		}
 	}
+}
+
+// chosen is what the first choice of several holds that say the same.
+func chosen(n *xmltree.Node) []*xmltree.Node {
+	for _, name := range []string{"Choice", "Fallback"} {
+		if c := n.Child(name); c != nil {
+			return c.Children
+		}
+	}
+	return nil
 }
 
 // address is where a link leads: out of the document, or nowhere.
@@ -235,6 +240,8 @@ func (r *reader) run(n *xmltree.Node, look flow.Look) {
 			look.Link = f.link
 		}
 	}
+	fonts := rPr.Child("rFonts")
+	r.font = firstOf(fonts.Attr("ascii"), fonts.Attr("hAnsi"), fonts.Attr("cs"))
 	for _, c := range n.Children {
 		if !hidden || c.Name == "fldChar" || c.Name == "instrText" {
 			r.piece(c, look)
@@ -245,7 +252,7 @@ func (r *reader) run(n *xmltree.Node, look flow.Look) {
 // piece reads one thing within a run.
 func (r *reader) piece(n *xmltree.Node, look flow.Look) {
 	if n.Name == "fldChar" || n.Name == "instrText" {
-		r.field(n)
+		r.field(n, look)
 		return
 	}
 	if len(r.fields) > 0 && !r.fields[len(r.fields)-1].result {
@@ -254,7 +261,7 @@ func (r *reader) piece(n *xmltree.Node, look flow.Look) {
 	w := &r.para.words
 	switch n.Name {
 	case "t":
-		w.Add(n.Content(), look)
+		w.Add(signs.Text(r.font, n.Content()), look)
 	case "tab", "ptab":
 		w.Add("\t", look)
 	case "br", "cr":
@@ -264,7 +271,7 @@ func (r *reader) piece(n *xmltree.Node, look flow.Look) {
 	case "noBreakHyphen":
 		w.Add("-", look)
 	case "sym":
-		w.Add(symbol(n.Attr("char")), look)
+		w.Add(symbol(n.Attr("font"), n.Attr("char")), look)
 	case "footnoteReference", "endnoteReference":
 		kind := strings.TrimSuffix(n.Name, "Reference")
 		if label := r.refer(kind, n.Attr("id")); label != "" {
@@ -297,78 +304,6 @@ func (r *reader) pageBreak() {
 		r.out.Break()
 	default:
 		r.para.broken = true
-	}
-}
-
-// field follows a complex field from its begin over its instruction to its end.
-func (r *reader) field(n *xmltree.Node) {
-	if n.Name == "instrText" {
-		if k := len(r.fields); k > 0 && !r.fields[k-1].result {
-			r.fields[k-1].instruction.WriteString(n.Content())
-		}
-		return
-	}
-	switch n.Attr("fldCharType") {
-	case "begin":
-		if len(r.fields) < 32 {
-			r.fields = append(r.fields, field{})
-		}
-	case "separate":
-		if k := len(r.fields); k > 0 {
-			r.fields[k-1].result = true
-			r.fields[k-1].link = hyperlink(r.fields[k-1].instruction.String())
-		}
-	case "end":
-		if k := len(r.fields); k > 0 {
-			r.fields = r.fields[:k-1]
-		}
-	}
-}
-
-// hyperlink is the address in the instruction of a field that links, else "".
-func hyperlink(instruction string) string {
-	rest, ok := strings.CutPrefix(strings.TrimSpace(instruction), "HYPERLINK")
-	if !ok {
-		return ""
-	}
-	rest = strings.TrimSpace(rest)
-	if !strings.HasPrefix(rest, `"`) {
-		return ""
-	}
-	address, _, _ := strings.Cut(rest[1:], `"`)
-	return address
-}
-
-// symbol is a sign of a symbol font: those of the private area are bullets and ticks that no other font has.
-func symbol(hex string) string {
-	n, err := strconv.ParseUint(hex, 16, 32)
-	if err != nil || n < 0x20 || n >= 0xe000 && n <= 0xf8ff {
-		return "•"
-	}
-	return string(rune(n))
-}
-
-// drawing collects what is said of pictures and the text boxes among them.
-func (r *reader) drawing(n *xmltree.Node) {
-	switch n.Name {
-	case "docPr":
-		if alt := firstOf(n.Attr("descr"), n.Attr("title")); alt != "" {
-			r.para.pictures = append(r.para.pictures, alt)
-		}
-	case "shape", "rect":
-		if alt := n.Attr("alt"); alt != "" {
-			r.para.pictures = append(r.para.pictures, alt)
-		}
-	case "txbxContent":
-		r.para.boxes = append(r.para.boxes, n)
-		return
-	case "AlternateContent":
-		if c := n.Child("Choice"); c != nil {
-			n = c
-		}
-	}
-	for _, c := range n.Children {
-		r.drawing(c)
 	}
 }
 

@@ -2,7 +2,6 @@
 package epub
 
 import (
-	"bytes"
 	"errors"
 	"net/url"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"docstream/processors/prepare/formats/flow"
 	"docstream/processors/prepare/formats/html"
 	"docstream/processors/prepare/formats/pack"
-	"docstream/processors/prepare/formats/text"
 	"docstream/processors/prepare/formats/xmltree"
 )
 
@@ -160,7 +158,7 @@ func (b *book) contents(nav string) {
 	if err != nil {
 		return
 	}
-	root, err := html.Parse(strings.NewReader(text.Decode(raw)))
+	root, err := html.Parse(html.Decoded(raw))
 	if err != nil {
 		return
 	}
@@ -192,45 +190,24 @@ func (b *book) Pages() int { return len(b.spine) }
 func (b *book) Close() {}
 
 // Read reads a chapter.
-func (b *book) Read(n int, _ formats.Want) (formats.Page, error) {
+func (b *book) Read(n int, w formats.Want) (formats.Page, error) {
 	name := b.spine[n-1]
 	raw, err := b.archive.Read(name, b.limits.Text)
 	if err != nil {
 		return formats.Page{}, err
 	}
-	root, err := html.Parse(strings.NewReader(text.Decode(closed(raw))))
+	root, err := html.Parse(html.Decoded(html.Closed(raw)))
 	if err != nil {
 		return formats.Page{}, err
 	}
 	out := flow.New(formats.Limits{Pages: 1 << 30})
 	out.Part(b.titles[name], false)
-	html.Write(out, root)
-	return flow.Single(out, n)
-}
-
-// closed writes elements that XML closes at once and HTML does not, such as <title/> or <a id="x"/>, the way HTML reads them.
-func closed(raw []byte) []byte {
-	if !bytes.Contains(raw, []byte("/>")) {
-		return raw
-	}
-	out := make([]byte, 0, len(raw)+len(raw)/16)
-	for {
-		at := bytes.Index(raw, []byte("/>"))
-		if at < 0 {
-			return append(out, raw...)
+	html.WriteWith(out, root, func(src string) flow.Load {
+		part := resolve(name, src)
+		if !b.archive.Has(part) {
+			return nil
 		}
-		from := bytes.LastIndexByte(raw[:at], '<')
-		name := ""
-		if from >= 0 && from+1 < at {
-			name, _, _ = strings.Cut(string(raw[from+1:at]), " ")
-			name = strings.TrimSpace(name)
-		}
-		switch name {
-		case "a", "title", "script", "span", "div", "p", "i", "b", "em", "td", "th", "li", "iframe", "textarea", "style", "section":
-			out = append(append(append(out, raw[:at]...), "></"+name...), '>')
-		default:
-			out = append(out, raw[:at+2]...)
-		}
-		raw = raw[at+2:]
-	}
+		return func() ([]byte, error) { return b.archive.Read(part, formats.MostPictureMB<<20) }
+	})
+	return flow.Single(out, n, w, b.limits)
 }

@@ -31,6 +31,16 @@ func TestChaptersFollowTheSpine(t *testing.T) {
 	}
 }
 
+func TestAChapterIsReadInItsCharset(t *testing.T) {
+	pages, err := formatstest.Read(t, epub.New(), epub.MediaType, book("<?xml version=\"1.0\" encoding=\"iso-8859-2\"?><html><head><title/></head><body><p>\xb1\xe6<a id=\"x\"/> b</p></body></html>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := formatstest.Outline(pages[1:]); got != "part Second\nparagraph: ąć b\n" {
+		t.Error(got)
+	}
+}
+
 func TestLockedAndBrokenBooksAreRefused(t *testing.T) {
 	locked := formatstest.Part{Name: "META-INF/encryption.xml", Body: `<encryption><EncryptedData><CipherData><CipherReference URI="o/text/a.xhtml"/></CipherData></EncryptedData></encryption>`}
 	fonts := formatstest.Part{Name: "META-INF/encryption.xml", Body: `<encryption><EncryptedData><CipherData><CipherReference URI="o/font.otf"/></CipherData></EncryptedData></encryption>`}

@@ -7,6 +7,7 @@ package flow
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -38,7 +39,12 @@ type Builder struct {
 	blocks int // of the document
 	all    int // cells of the document
 	err    error
+
+	pictures map[*document.Image]Load // of figures, by what stands in the block until the page is read
 }
+
+// Load reads the image file that a figure shows.
+type Load func() ([]byte, error)
 
 // New returns a builder with one empty page.
 func New(l formats.Limits) *Builder {
@@ -62,6 +68,9 @@ func (b *Builder) fail(err error) {
 		b.err = err
 	}
 }
+
+// Refuse keeps a bound that a reader found broken.
+func (b *Builder) Refuse(err error) { b.fail(err) }
 
 // Err returns the first bound that was broken: a reader that asks now and then stops early.
 func (b *Builder) Err() error { return b.err }
@@ -187,6 +196,21 @@ func (b *Builder) Code(s string) {
 // Figure puts what is said of a picture.
 func (b *Builder) Figure(alt string) { b.words(document.Block{Kind: document.Figure}, Plain(alt)) }
 
+// Picture puts a figure, what is said of it (which may be nothing), and where what it shows comes from.
+func (b *Builder) Picture(alt string, load Load) {
+	if load == nil {
+		b.Figure(alt)
+		return
+	}
+	at := &document.Image{}
+	if b.pictures == nil {
+		b.pictures = map[*document.Image]Load{}
+	}
+	b.pictures[at] = load
+	t := Plain(alt)
+	b.put(document.Block{Kind: document.Figure, Image: at, Text: t.String}, 0, len(t.String))
+}
+
 // Caption puts the caption of a table or figure.
 func (b *Builder) Caption(t Text) { b.words(document.Block{Kind: document.Caption}, t.plain()) }
 
@@ -263,7 +287,7 @@ func (b *Builder) Document() (formats.Document, error) {
 	if err := b.limits.CheckPages(len(b.pages)); err != nil {
 		return nil, err
 	}
-	return pages(b.pages), nil
+	return &pages{b.pages, b.pictures, b.limits}, nil
 }
 
 // Words is [Builder.Document] for formats that are nothing but words: one without any was not what it was taken for, or ends early.
@@ -275,8 +299,8 @@ func (b *Builder) Words() (formats.Document, error) {
 }
 
 // Single returns what was built as one page of a larger document, under its number: a part of a document that is a page
-// stays one however long it is, within the bounds of the document.
-func Single(b *Builder, n int) (formats.Page, error) {
+// stays one however long it is, within the bounds of the document. The limits are those of its pictures.
+func Single(b *Builder, n int, w formats.Want, l formats.Limits) (formats.Page, error) {
 	if b.err != nil {
 		return formats.Page{}, b.err
 	}
@@ -285,7 +309,7 @@ func Single(b *Builder, n int) (formats.Page, error) {
 	}
 	b.seal()
 	b.pages[0].Number = n
-	return formats.Page{Text: b.pages[0]}, nil
+	return (&pages{b.pages, b.pictures, l}).Read(1, w)
 }
 
 // join puts the blocks of all pages on the first.
@@ -304,18 +328,41 @@ func (b *Builder) join() {
 }
 
 // pages is a document that was read whole.
-type pages []*document.Page
+type pages struct {
+	pages    []*document.Page
+	pictures map[*document.Image]Load
+	limits   formats.Limits
+}
 
 // Pages counts them.
-func (p pages) Pages() int { return len(p) }
+func (p *pages) Pages() int { return len(p.pages) }
 
-// Read returns a page whatever the OCR option says: there is no picture to recognise.
-func (p pages) Read(n int, _ formats.Want) (formats.Page, error) {
-	return formats.Page{Text: p[n-1]}, nil
+// Read returns a page whatever the OCR option says: there is no page to recognise.
+func (p *pages) Read(n int, w formats.Want) (formats.Page, error) {
+	page := p.pages[n-1]
+	if len(p.pictures) == 0 {
+		return formats.Page{Text: page}, nil
+	}
+	own := *page
+	own.Blocks = slices.Clone(page.Blocks)
+	var shown formats.Gallery
+	for i := range own.Blocks {
+		at := own.Blocks[i].Image
+		if own.Blocks[i].Image = nil; at == nil || !w.Figures {
+			continue
+		}
+		// A picture that cannot be had takes nothing from the text around it.
+		if file, err := p.pictures[at](); err == nil {
+			if picture, ok := formats.Show(file, p.limits); ok {
+				shown.Add(i, picture)
+			}
+		}
+	}
+	return formats.Page{Text: &own, Pictures: shown.Pictures}, nil
 }
 
 // Close has nothing to free.
-func (p pages) Close() {}
+func (p *pages) Close() {}
 
 // ReadAll reads a file of at most limit bytes.
 func ReadAll(r io.ReaderAt, size, limit int64) ([]byte, error) {

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -76,6 +77,16 @@ func (g *Grid) At(row, column int, t Text, rows, columns int, header bool) *docu
 	g.last[column] = len(g.table.Cells)
 	g.table.Cells = append(g.table.Cells, document.Cell{Row: row, Column: column, RowSpan: span(rows), ColumnSpan: span(columns), Header: header, Text: t.String, Spans: t.Spans})
 	return &g.table.Cells[len(g.table.Cells)-1]
+}
+
+// Above returns the cells that begin in the row above one.
+func (g *Grid) Above(row int) []document.Cell {
+	end := len(g.table.Cells)
+	from := end
+	for from > 0 && g.table.Cells[from-1].Row == row-1 {
+		from--
+	}
+	return slices.Clone(g.table.Cells[from:end])
 }
 
 // Widen makes the newest cell that begins at a column reach one place further to the right.

@@ -36,6 +36,14 @@ func (t Text) after(prefix string) Text {
 	return out
 }
 
+// Prefixed puts a marker before a text; no marker leaves it as it is.
+func Prefixed(marker string, t Text) Text {
+	if marker = strings.TrimSpace(marker); marker == "" || t.String == "" {
+		return t
+	}
+	return t.after(marker + " ")
+}
+
 // plain drops what a heading says by being one.
 func (t Text) plain() Text {
 	t.Spans = slices.DeleteFunc(slices.Clone(t.Spans), func(s document.Span) bool { return s.Kind == document.Strong || s.Kind == document.Emphasis })

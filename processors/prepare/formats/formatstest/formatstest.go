@@ -5,9 +5,16 @@ import (
 	"archive/zip"
 	"bytes"
 	"fmt"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/image/bmp"
 
 	"docstream/processors/prepare/formats"
 	"docstream/schemas/document"
@@ -97,6 +104,59 @@ func Pages(d formats.Document) ([]*document.Page, error) {
 		out = append(out, p.Text)
 	}
 	return out, nil
+}
+
+// Dot is a picture file of one colour, side by side pixels, in one of the formats that office programs write.
+func Dot(kind string, side int) []byte {
+	m := image.NewPaletted(image.Rect(0, 0, side, side), color.Palette{color.White, color.Black})
+	var b bytes.Buffer
+	var err error
+	switch kind {
+	case "png":
+		err = png.Encode(&b, m)
+	case "jpeg":
+		err = jpeg.Encode(&b, m, nil)
+	case "gif":
+		err = gif.Encode(&b, m, nil)
+	case "bmp":
+		err = bmp.Encode(&b, m)
+	}
+	if err != nil {
+		panic(err) // a buffer takes everything
+	}
+	return b.Bytes()
+}
+
+// Figures reads all pages with their pictures: a line for each figure, with what is said of it and the type and size of what it shows.
+func Figures(t T, f formats.Format, media string, b []byte) string {
+	t.Helper()
+	d, err := Open(t, f, media, b, Limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for n := range d.Pages() {
+		p, err := d.Read(n+1, formats.Want{OCR: formats.Auto, DPI: 150, Side: 4096, Figures: true})
+		if err != nil || p.Text == nil {
+			t.Fatal(err, "or no text")
+		}
+		for i, k := range p.Text.Blocks {
+			if k.Kind != document.Figure {
+				continue
+			}
+			fmt.Fprintf(&out, "%d %q", n+1, k.Text)
+			for _, x := range p.Pictures {
+				if x.Block == i {
+					fmt.Fprintf(&out, " %s %dx%d", x.MediaType, x.Width, x.Height)
+					if c, _, err := image.DecodeConfig(bytes.NewReader(x.Data)); err != nil || c.Width != x.Width || c.Height != x.Height {
+						t.Fatal("the picture is not what it says: ", c, err)
+					}
+				}
+			}
+			out.WriteByte('\n')
+		}
+	}
+	return out.String()
 }
 
 // Outline writes pages so that a test can say what it expects: a line for each block, "---" between pages.

@@ -43,7 +43,10 @@ func (Format) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.
 		return nil, err
 	}
 	out := flow.New(l)
-	root, err := Parse(decoded(b))
+	if bytes.HasPrefix(bytes.TrimLeft(b, "\xef\xbb\xbf \r\n\t"), []byte("<?xml")) {
+		b = Closed(b)
+	}
+	root, err := Parse(Decoded(b))
 	if err != nil {
 		return nil, err
 	}
@@ -54,10 +57,10 @@ func (Format) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.
 	return out.Words()
 }
 
-var declares = regexp.MustCompile(`(?i)<meta[^>]*charset=["']?\s*([a-z0-9_:-]+)`)
+var declares = regexp.MustCompile(`(?i)(?:<meta[^>]*charset=["']?|^\s*<\?xml[^>]*encoding=["'])\s*([a-z0-9_:-]+)`)
 
-// decoded turns the bytes of a page into UTF-8: as it declares, else as they look.
-func decoded(b []byte) io.Reader {
+// Decoded turns the bytes of a page into UTF-8: as it declares, else as they look.
+func Decoded(b []byte) io.Reader {
 	e, name, certain := charset.DetermineEncoding(b[:min(len(b), 1024)], "")
 	if !certain && !utf8.Valid(b) { // what a page says in its head is no certainty, but more than a guess
 		if m := declares.FindSubmatch(b[:min(len(b), 1024)]); m != nil {
@@ -84,9 +87,12 @@ func Parse(r io.Reader) (*html.Node, error) {
 	return root, nil
 }
 
-// Write puts the blocks of a page.
-func Write(out *flow.Builder, root *html.Node) {
-	w := &writer{out: out, main: main(root)}
+// Write puts the blocks of a page. Of pictures it shows those that the page holds itself.
+func Write(out *flow.Builder, root *html.Node) { WriteWith(out, root, nil) }
+
+// WriteWith puts the blocks of a page that may show pictures of the document it is part of: pictures finds one by its address, or returns nil.
+func WriteWith(out *flow.Builder, root *html.Node, pictures func(src string) flow.Load) {
+	w := &writer{out: out, main: main(root), find: pictures}
 	w.words.Collapse = true
 	if w.main != nil {
 		w.aside = before
@@ -142,7 +148,7 @@ func hidden(n *html.Node) bool {
 		return false
 	}
 	style := strings.ReplaceAll(strings.ToLower(attr(n, "style")), " ", "")
-	return has(n, "hidden") || strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden")
+	return has(n, "hidden") || n.DataAtom == atom.Dialog && !has(n, "open") || strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden")
 }
 
 // content is the text of a node and all below it.
@@ -172,4 +178,31 @@ func find(n *html.Node, a atom.Atom) *html.Node {
 		}
 	}
 	return nil
+}
+
+// Closed writes elements that XML closes at once and HTML does not, such as <title/> or <a id="x"/>, the way HTML reads them.
+func Closed(raw []byte) []byte {
+	if !bytes.Contains(raw, []byte("/>")) {
+		return raw
+	}
+	out := make([]byte, 0, len(raw)+len(raw)/16)
+	for {
+		at := bytes.Index(raw, []byte("/>"))
+		if at < 0 {
+			return append(out, raw...)
+		}
+		from := bytes.LastIndexByte(raw[:at], '<')
+		name := ""
+		if from >= 0 && from+1 < at {
+			name, _, _ = strings.Cut(string(raw[from+1:at]), " ")
+			name = strings.TrimSpace(name)
+		}
+		switch name {
+		case "a", "title", "script", "span", "div", "p", "i", "b", "em", "td", "th", "li", "iframe", "textarea", "style", "section":
+			out = append(append(append(out, raw[:at]...), "></"+name...), '>')
+		default:
+			out = append(out, raw[:at+2]...)
+		}
+		raw = raw[at+2:]
+	}
 }

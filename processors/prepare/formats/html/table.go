@@ -36,36 +36,54 @@ func (w *writer) table(n *html.Node, look flow.Look) {
 	}
 }
 
-// row is a row of a table and whether it belongs to the head.
+// row is a row of a table, whether it belongs to the head, and how many rows of its group are left with it: no cell reaches further down.
 type row struct {
 	node *html.Node
 	head bool
+	left int
 }
 
 // rowsOf returns the rows of a table in the order they are shown: the head first, the foot last.
 func rowsOf(n *html.Node) []row {
 	var head, body, foot []row
+	loose := 0 // rows at the end of the body that stand in no group
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
 		switch c.DataAtom {
 		case atom.Tr:
-			body = append(body, row{c, false})
-		case atom.Thead, atom.Tbody, atom.Tfoot:
-			for r := c.FirstChild; r != nil; r = r.NextSibling {
-				if r.DataAtom != atom.Tr || hidden(r) {
-					continue
-				}
-				switch c.DataAtom {
-				case atom.Thead:
-					head = append(head, row{r, true})
-				case atom.Tbody:
-					body = append(body, row{r, false})
-				default:
-					foot = append(foot, row{r, false})
-				}
+			if !hidden(c) {
+				body, loose = append(body, row{node: c}), loose+1
+				count(body[len(body)-loose:])
 			}
+			continue
+		case atom.Thead:
+			head = append(head, group(c, true)...)
+		case atom.Tbody:
+			body = append(body, group(c, false)...)
+		case atom.Tfoot:
+			foot = append(foot, group(c, false)...)
+		default:
+			continue
 		}
+		loose = 0
 	}
 	return append(append(head, body...), foot...)
+}
+
+// group returns the rows of a part of a table.
+func group(n *html.Node, head bool) (out []row) {
+	for r := n.FirstChild; r != nil; r = r.NextSibling {
+		if r.DataAtom == atom.Tr && !hidden(r) {
+			out = append(out, row{node: r, head: head})
+		}
+	}
+	count(out)
+	return out
+}
+
+func count(rows []row) {
+	for i := range rows {
+		rows[i].left = len(rows) - i
+	}
 }
 
 func child(n *html.Node, a atom.Atom) *html.Node {
@@ -115,7 +133,7 @@ func (w *writer) layout(n *html.Node, rows []row) bool {
 // grid lays the cells out. A row of nothing but header cells belongs to the head.
 func (w *writer) grid(rows []row, look flow.Look) *document.Table {
 	g := flow.NewGrid()
-	for i, r := range rows {
+	for _, r := range rows {
 		g.Row()
 		for c := r.node.FirstChild; c != nil; c = c.NextSibling {
 			if c.DataAtom != atom.Td && c.DataAtom != atom.Th || hidden(c) {
@@ -123,9 +141,9 @@ func (w *writer) grid(rows []row, look flow.Look) *document.Table {
 			}
 			high := number(attr(c, "rowspan"), 65_534)
 			if attr(c, "rowspan") == "0" {
-				high = len(rows) - i
+				high = r.left
 			}
-			g.Cell(w.inCell(c, look), min(high, len(rows)-i), number(attr(c, "colspan"), 1000), r.head || c.DataAtom == atom.Th)
+			g.Cell(w.inCell(c, look), min(high, r.left), number(attr(c, "colspan"), 1000), r.head || c.DataAtom == atom.Th)
 		}
 	}
 	return g.Table()

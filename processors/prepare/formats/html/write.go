@@ -1,6 +1,8 @@
 package html
 
 import (
+	"encoding/base64"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -25,6 +27,12 @@ type list struct {
 	style   string
 }
 
+// picture is what is said of a picture, and where it comes from.
+type picture struct {
+	alt  string
+	load flow.Load
+}
+
 // writer walks a page.
 type writer struct {
 	out   *flow.Builder
@@ -37,7 +45,8 @@ type writer struct {
 	item     bool   // the next text is the item's
 	level    int    // of the heading being read
 	caption  bool
-	pictures []string
+	find     func(src string) flow.Load
+	pictures []picture
 	cell     bool // in a cell: lines are collected
 	lines    []flow.Text
 }
@@ -68,11 +77,11 @@ func (w *writer) flush() {
 	default:
 		w.out.Paragraph(t)
 	}
-	for _, alt := range w.pictures {
+	for _, p := range w.pictures {
 		if w.cell {
-			w.lines = append(w.lines, flow.Plain(alt))
+			w.lines = append(w.lines, flow.Plain(p.alt))
 		} else if w.aside == within {
-			w.out.Figure(alt)
+			w.out.Picture(p.alt, p.load)
 		}
 	}
 	w.pictures = nil
@@ -86,8 +95,8 @@ func (w *writer) children(n *html.Node, look flow.Look) {
 
 // skipped are elements that say nothing to a reader.
 var skipped = map[atom.Atom]bool{atom.Script: true, atom.Style: true, atom.Template: true, atom.Noscript: true, atom.Head: true, atom.Iframe: true,
-	atom.Object: true, atom.Svg: true, atom.Canvas: true, atom.Audio: true, atom.Video: true, atom.Input: true, atom.Select: true, atom.Button: true,
-	atom.Textarea: true, atom.Rt: true, atom.Rp: true, atom.Datalist: true, atom.Dialog: true, atom.Map: true}
+	atom.Object: true, atom.Svg: true, atom.Canvas: true, atom.Audio: true, atom.Video: true, atom.Button: true, atom.Meter: true,
+	atom.Progress: true, atom.Rt: true, atom.Rp: true, atom.Datalist: true, atom.Map: true}
 
 func (w *writer) node(n *html.Node, look flow.Look) {
 	switch n.Type {
@@ -124,7 +133,18 @@ func (w *writer) inline(n *html.Node, look flow.Look) bool {
 		w.words.Break()
 	case atom.Img:
 		w.picture(n, look)
+	case atom.Input, atom.Select, atom.Textarea:
+		w.field(n, look)
 	case atom.A:
+		switch attr(n, "role") {
+		case "doc-backlink":
+			return true
+		case "doc-noteref":
+			if label := strings.Trim(strings.TrimSpace(content(n)), "[]()"); label != "" {
+				w.words.Add("["+label+"]", flow.Look{Note: label})
+				return true
+			}
+		}
 		if h := strings.TrimSpace(attr(n, "href")); !strings.HasPrefix(h, "#") {
 			look.Link = h
 		}
@@ -162,13 +182,35 @@ func (w *writer) unknown(n *html.Node, look flow.Look) bool {
 // picture keeps what is said of a picture: within a link or a cell as words, elsewhere as a figure behind the paragraph.
 func (w *writer) picture(n *html.Node, look flow.Look) {
 	alt := strings.Join(strings.Fields(attr(n, "alt")), " ")
+	load := w.held(strings.TrimSpace(attr(n, "src")))
 	switch {
-	case alt == "":
+	case alt == "" && (load == nil || w.cell):
 	case w.cell || look.Link != "" && w.words.Size() > 0:
 		w.words.Add(alt, look)
 	default:
-		w.pictures = append(w.pictures, alt)
+		w.pictures = append(w.pictures, picture{alt, load})
 	}
+}
+
+// held finds a picture that the page or its document holds. Nothing is fetched from elsewhere.
+func (w *writer) held(src string) flow.Load {
+	if data, ok := strings.CutPrefix(src, "data:image/"); ok {
+		kind, body, _ := strings.Cut(data, ",")
+		if !strings.HasSuffix(kind, ";base64") {
+			return nil
+		}
+		return func() ([]byte, error) {
+			body = strings.Join(strings.Fields(body), "")
+			if s, err := url.PathUnescape(body); err == nil {
+				body = s
+			}
+			return base64.StdEncoding.DecodeString(body)
+		}
+	}
+	if w.find == nil || src == "" || strings.Contains(src, "://") {
+		return nil
+	}
+	return w.find(src)
 }
 
 // math is written as its author would type it, where the page says how.
@@ -187,6 +229,9 @@ func (w *writer) math(n *html.Node, look flow.Look) {
 // block reads an element that ends the text before it.
 func (w *writer) block(n *html.Node, look flow.Look) {
 	w.flush()
+	if attr(n, "role") == "doc-endnotes" && w.notes(n) {
+		return
+	}
 	switch n.DataAtom {
 	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6:
 		outer := w.level
@@ -283,6 +328,22 @@ func items(n *html.Node) int {
 	return count
 }
 
+// notes puts the items of a list of notes as notes; false where there is no such list.
+func (w *writer) notes(n *html.Node) bool {
+	list := find(n, atom.Ol)
+	if list == nil || w.cell || w.aside != within {
+		return false
+	}
+	number := 0
+	for c := list.FirstChild; c != nil; c = c.NextSibling {
+		if c.DataAtom == atom.Li && !hidden(c) {
+			number++
+			w.out.Note(strconv.Itoa(number), w.inCell(c, flow.Look{}))
+		}
+	}
+	return true
+}
+
 func (w *writer) listItem(n *html.Node, look flow.Look) {
 	if len(w.lists) == 0 { // an item without a list
 		w.lists = append(w.lists, list{})
@@ -323,18 +384,4 @@ func numeral(style string, n int) string {
 		}
 	}
 	return strconv.Itoa(n)
-}
-
-// pre reads text whose lines and spaces matter.
-func (w *writer) pre(n *html.Node) {
-	s := content(n)
-	switch {
-	case w.cell:
-		for l := range strings.SplitSeq(s, "\n") {
-			w.lines = append(w.lines, flow.Plain(l))
-		}
-	case w.aside != within:
-	default:
-		w.out.Code(s)
-	}
 }

@@ -1,7 +1,8 @@
 // Package images reads pictures: PNG, JPEG, GIF, WebP and BMP as one page each, TIFF as one page per directory.
 //
 // Sizes are read from the headers and checked before a decoder allocates anything. Pictures are turned upright by their EXIF
-// orientation. A picture without a plausible resolution counts one pixel as one point.
+// orientation, and a sheet of paper that was photographed at an angle and is clearly seen is made a rectangle: the page is that sheet. A
+// picture without a plausible resolution counts one pixel as one point.
 package images
 
 import (
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/webp"
 
+	"docstream/internal/engine/photo"
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
 	"docstream/schemas"
@@ -117,7 +119,11 @@ func (p *picture) Read(n int, w formats.Want) (formats.Page, error) {
 
 func page(m image.Image, f facts, w formats.Want) (formats.Page, error) {
 	m, dpi := formats.Shrink(m, f.resolution(), w.Side)
-	img, err := formats.Encode(upright(m, f.orientation), dpi)
+	m = upright(m, f.orientation)
+	if corners, ok := photo.Sheet(m); ok {
+		m = photo.Flatten(m, corners)
+	}
+	img, err := formats.Encode(m, dpi)
 	return formats.Page{Image: img}, err
 }
 

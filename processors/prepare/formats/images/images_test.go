@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"image"
 	"image/color"
+	"image/draw"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
@@ -17,6 +18,8 @@ import (
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 
+	"docstream/internal/engine/convex"
+	"docstream/internal/engine/photo"
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
 	"docstream/processors/prepare/formats/images"
@@ -348,4 +351,23 @@ func FuzzTIFF(f *testing.F) {
 		}
 		_, _ = d.Read(1, auto)
 	})
+}
+
+func TestASheetPhotographedAtAnAngleIsThePage(t *testing.T) {
+	ground := image.NewGray(image.Rect(0, 0, 225, 300))
+	draw.Draw(ground, ground.Rect, image.NewUniform(color.Gray{60}), image.Point{}, draw.Src)
+	draw.Draw(ground, image.Rect(30, 30, 195, 270), image.White, image.Point{}, draw.Src)
+	seen := photo.Flatten(ground, [4]convex.Point{{X: 0, Y: 0}, {X: 225, Y: 15}, {X: 200, Y: 300}, {X: 25, Y: 285}})
+	flat := decode(t, read(t, "image/png", encode(t, "image/png", seen), 1))
+	if b := flat.Bounds(); b.Dx() > 215 || b.Dy() > 270 {
+		t.Errorf("the page is %v of %v", b, seen.Bounds())
+	}
+	for _, p := range []image.Point{{5, 5}, {flat.Bounds().Dx() - 6, 5}, {5, flat.Bounds().Dy() - 6}, flat.Bounds().Max.Sub(image.Pt(6, 6))} {
+		if r, _, _, _ := flat.At(p.X, p.Y).RGBA(); r < 0xc000 {
+			t.Errorf("the ground is seen at %v of %v", p, flat.Bounds())
+		}
+	}
+	if flat := decode(t, read(t, "image/png", encode(t, "image/png", ground), 1)); flat.Bounds() != ground.Bounds() {
+		t.Errorf("a flat one became %v", flat.Bounds())
+	}
 }

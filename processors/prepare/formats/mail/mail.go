@@ -7,13 +7,16 @@ package mail
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
+	"regexp"
 	"strings"
 
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
 	"docstream/processors/prepare/formats/flow"
 	"docstream/processors/prepare/formats/html"
+	"docstream/processors/prepare/formats/rtf"
 	"docstream/schemas"
 )
 
@@ -24,10 +27,23 @@ type Opener func(f *os.File, size int64, declared, name string, l formats.Limits
 type letter struct {
 	subject  string
 	fields   [][2]string // name and value, in the order they are shown
-	text     string
-	html     string
+	body     []piece
+	pictures map[string][]byte // that the text shows, by the names it has for them
 	enclosed []enclosure
 }
+
+// piece is a part of the text.
+type piece struct {
+	text string
+	kind int
+}
+
+// How a piece of the text is written.
+const (
+	plain = iota
+	page
+	rich
+)
 
 // enclosure is one thing attached.
 type enclosure struct {
@@ -156,7 +172,7 @@ func (d *doc) Close() {
 // Read reads the letter, or a page of an attachment.
 func (d *doc) Read(n int, w formats.Want) (formats.Page, error) {
 	if n == 1 {
-		return d.cover()
+		return d.cover(w)
 	}
 	for i, p := range d.inside {
 		if n < p.first || n >= p.first+p.pages {
@@ -189,7 +205,7 @@ func (d *doc) Read(n int, w formats.Want) (formats.Page, error) {
 }
 
 // cover writes the letter itself.
-func (d *doc) cover() (formats.Page, error) {
+func (d *doc) cover(w formats.Want) (formats.Page, error) {
 	out := flow.New(formats.Limits{Pages: 1 << 30})
 	out.Heading(1, flow.Plain(d.letter.subject))
 	var head flow.Words
@@ -212,23 +228,68 @@ func (d *doc) cover() (formats.Page, error) {
 		}
 		out.Item(1, "•", flow.Plain("Attachment: "+name))
 	}
-	return flow.Single(out, 1)
+	return flow.Single(out, 1, w, d.limits)
 }
 
-// body writes the text: the formatted one where there is one, for what it says of tables and links.
+// body writes the text, piece after piece.
 func (d *doc) body(out *flow.Builder) error {
-	if strings.TrimSpace(d.letter.html) != "" {
-		root, err := html.Parse(strings.NewReader(d.letter.html))
-		if err != nil {
-			return err
+	for _, p := range d.letter.body {
+		switch p.kind {
+		case page:
+			root, err := html.Parse(strings.NewReader(p.text))
+			if err != nil {
+				return err
+			}
+			html.WriteWith(out, root, d.shown)
+		case rich:
+			_ = rtf.Write(out, []byte(p.text), d.limits.Depth) // what is there of a damaged text is more than nothing
+			if err := out.Err(); err != nil {
+				return err
+			}
+		default:
+			for p := range strings.SplitSeq(strings.ReplaceAll(p.text, "\r\n", "\n"), "\n\n") {
+				out.Paragraph(flow.Plain(p))
+			}
 		}
-		html.Write(out, root)
-		return nil
-	}
-	for p := range strings.SplitSeq(strings.ReplaceAll(d.letter.text, "\r\n", "\n"), "\n\n") {
-		out.Paragraph(flow.Plain(p))
 	}
 	return nil
+}
+
+// named are the names in a page of what was sent with it.
+var named = regexp.MustCompile(`cid:([^"'\s<>()]+)`)
+
+// maxNamed bounds them.
+const maxNamed = 10_000
+
+// shows are the names of what the text shows.
+func (l *letter) shows() map[string]bool {
+	out := map[string]bool{}
+	for _, b := range l.body {
+		if b.kind != page {
+			continue
+		}
+		for _, m := range named.FindAllStringSubmatch(b.text, maxNamed) {
+			name := m[1]
+			if u, err := url.PathUnescape(name); err == nil {
+				name = u
+			}
+			out[name] = true
+		}
+	}
+	return out
+}
+
+// shown finds a picture that the text shows.
+func (d *doc) shown(src string) flow.Load {
+	name, ok := strings.CutPrefix(src, "cid:")
+	if u, err := url.PathUnescape(name); err == nil {
+		name = u
+	}
+	b := d.letter.pictures[name]
+	if !ok || b == nil {
+		return nil
+	}
+	return func() ([]byte, error) { return b, nil }
 }
 
 // fileName is what an attachment without a name is called.

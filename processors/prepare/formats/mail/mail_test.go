@@ -93,6 +93,37 @@ func TestLettersInLettersAndManyAttachmentsAreBounded(t *testing.T) {
 	}
 }
 
+func TestTheTextOfALetterIsReadOnceInItsBestForm(t *testing.T) {
+	part := func(head, body string) string { return "--b\r\n" + head + "\r\n\r\n" + body + "\r\n" }
+	mixed := func(kind, parts string) string {
+		return "Subject: S\r\nMIME-Version: 1.0\r\nContent-Type: " + kind + "; boundary=b\r\n\r\n" + parts + "--b--\r\n"
+	}
+	dot := base64.StdEncoding.EncodeToString(formatstest.Dot("png", 4))
+	for name, c := range map[string]struct{ in, want string }{
+		"plain first, page last": {mixed("multipart/alternative", part("Content-Type: text/plain", "plain")+part("Content-Type: text/html", "<p>page")), "paragraph: page\n"},
+		"page first, plain last": {mixed("multipart/alternative", part("Content-Type: text/html", "<p>page")+part("Content-Type: text/plain", "plain")), "paragraph: page\n"},
+		"a page with pictures among alternatives": {mixed("multipart/alternative", part("Content-Type: text/plain", "plain")+part("Content-Type: multipart/related; boundary=c", "--c\r\nContent-Type: text/html\r\n\r\n<p>page<img src=\"cid:p@1\" alt=\"A dot\">\r\n--c\r\nContent-Type: image/png\r\nContent-ID: <p@1>\r\nContent-Transfer-Encoding: base64\r\n\r\n"+dot+"\r\n--c--")),
+			"paragraph: page\nfigure: A dot\n"},
+		"texts one after another": {mixed("multipart/mixed", part("Content-Type: text/html", "<p>page")+part("Content-Type: text/plain", "and the list's foot")), "paragraph: page\nparagraph: and the list's foot\n"},
+		"a text that is attached": {mixed("multipart/mixed", part("Content-Type: text/plain", "body")+part("Content-Type: text/plain\r\nContent-Disposition: inline; filename=a.txt", "file")), "paragraph: body\nlist_item1: • Attachment: a.txt\n---\npart a.txt\nparagraph: file\n"},
+		"a letter that is sent on": {mixed("multipart/mixed", part("Content-Type: text/plain", "see")+part("Content-Type: message/rfc822", "Subject: Inner\r\nContent-Type: text/plain\r\n\r\ninner words")),
+			"paragraph: see\nlist_item1: • Attachment: part 1.eml\n---\npart part 1.eml\nheading1: Inner\nparagraph: inner words\n"},
+		"a picture that the text does not show": {mixed("multipart/mixed", part("Content-Type: text/plain", "see")+part("Content-Type: image/png\r\nContent-Disposition: inline; filename=dot.png\r\nContent-Transfer-Encoding: base64", dot)), "paragraph: see\nlist_item1: • Attachment: dot.png\n"},
+		"quoted words":                          {"Subject: S\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGr=F6=DFe und =\r\nmehr\r\n", "paragraph: Größe und mehr\n"},
+		"a Russian charset":                     {"Subject: S\r\nContent-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xf0\xd2\xc9\xd7\xc5\xd4\r\n", "paragraph: Привет\n"},
+		"a Japanese charset":                    {"Subject: S\r\nContent-Type: text/plain; charset=iso-2022-jp\r\n\r\n\x1b$B$3$s$K$A$O\x1b(B\r\n", "paragraph: こんにちは\n"},
+		"a page and no more":                    {"Subject: S\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<table border=1><tr><td>a<td>b</table>\r\n", "table 1x2\n 0: |0 a |1 b\n"},
+		"a letter without head":                 {"\r\nwords\r\n", "paragraph: words\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := outline(t, c.in)
+			if got = strings.TrimPrefix(got, "heading1: S\n"); err != nil || got != c.want {
+				t.Errorf("got\n%s\nwant\n%s (%v)", got, c.want, err)
+			}
+		})
+	}
+}
+
 func FuzzLetter(f *testing.F) {
 	f.Add([]byte(letter(attached("note.txt", "text/plain", "One."))))
 	f.Fuzz(func(t *testing.T, in []byte) {

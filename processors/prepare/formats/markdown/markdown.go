@@ -48,7 +48,7 @@ func (Format) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.
 	}
 	out := flow.New(l)
 	var page bytes.Buffer
-	if err := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(raw.WithUnsafe())).Convert([]byte(front(source)), &page); err != nil {
+	if err := goldmark.New(goldmark.WithExtensions(extension.GFM, extension.Footnote), goldmark.WithRendererOptions(raw.WithUnsafe())).Convert([]byte(front(source)), &page); err != nil {
 		return nil, formats.Corrupt(err)
 	}
 	root, err := html.Parse(&page)

@@ -18,6 +18,8 @@ func TestMarkdownBecomesBlocks(t *testing.T) {
 		"tables":           {"| a | b |\n|---|---|\n| 1 | 2 |\n", "table 2x2\n 0: |0 *a |1 *b\n 1: |0 1 |1 2\n"},
 		"looks and links":  {"**b** *i* `c` [l](https://a.example) [no](javascript:x)", "paragraph: b i c l no {strong \"b\"} {emphasis \"i\"} {code \"c\"} {link \"l\" https://a.example}\n"},
 		"HTML within":      {"<table><tr><th>x<td>y</table>", "table 1x2\n 0: |0 *x |1 y\n"},
+		"notes":            {"a[^x]\n\n[^x]: said\n", "paragraph: a[1] {note_ref \"[1]\" 1}\nnote[1]: said\n"},
+		"what is to do":    {"- [x] a\n- [ ] b\n", "list_item1: • ☒ a\nlist_item1: • ☐ b\n"},
 		"settings before":  {"---\ntitle: x\n---\n# T\n", "heading1: T\n"},
 		"a line of dashes": {"---\n\ntext\n", "paragraph: text\n"},
 	} {

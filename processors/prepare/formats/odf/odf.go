@@ -44,8 +44,11 @@ func (Format) Open(f *os.File, size int64, media string, l formats.Limits) (form
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{archive: a, limits: l, out: flow.New(l), styles: styles{}, lists: map[string]*listStyle{}, counts: map[string][]int{}}
+	r := &reader{archive: a, limits: l, out: flow.New(l), styles: styles{}, lists: map[string]*listStyle{}, counts: map[string][]int{}, controls: map[string]string{}, objects: map[string]bool{}, spent: new(int)}
 	if err := r.encrypted(); err != nil {
+		return nil, err
+	}
+	if err := r.begins(); err != nil {
 		return nil, err
 	}
 	if a.Has("styles.xml") {
@@ -65,6 +68,8 @@ func (Format) Open(f *os.File, size int64, media string, l formats.Limits) (form
 		switch n.Name {
 		case "automatic-styles":
 			return r.learn(n)
+		case "forms":
+			r.forms(n, 0)
 		case "page":
 			r.slide(n)
 		default:
@@ -97,9 +102,13 @@ type reader struct {
 	notes   []note
 
 	words    flow.Words
-	pictures []string
+	pictures []picture
 	boxes    []*xmltree.Node
-	broken   bool // a page ends within the text being read
+	broken   bool              // a page ends within the text being read
+	exact    bool              // blanks count
+	objects  map[string]bool   // that were read
+	spent    *int              // cells of tables that repeat others
+	controls map[string]string // what the fields of forms show, by their id
 	cell     bool
 	lines    []flow.Text
 }
@@ -116,6 +125,16 @@ func (r *reader) each(part string, containers map[string]bool, f func(*xmltree.N
 	}
 	defer func() { _ = in.Close() }()
 	return xmltree.Each(in, r.limits.Depth, containers, f)
+}
+
+// begins refuses a document whose content is something else.
+func (r *reader) begins() error {
+	in, err := r.archive.Reader(content)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	return xmltree.Begins(in, r.limits.Depth, "document-content")
 }
 
 // encrypted refuses a document under a password: its manifest says how its parts were encrypted.
@@ -147,6 +166,9 @@ func (r *reader) encrypted() error {
 // slide puts a slide: its title first, then what is on it from top to bottom, then what the speaker noted.
 func (r *reader) slide(n *xmltree.Node) {
 	r.out.Part(n.Attr("name"), r.styles[n.Attr("style-name")].hidden)
+	for _, f := range n.All("forms") {
+		r.forms(f, 0)
+	}
 	shapes := shapesOf(n, 0)
 	order(shapes)
 	for _, s := range shapes {
@@ -160,8 +182,7 @@ func (r *reader) slide(n *xmltree.Node) {
 		case class == "header":
 			r.out.Header(flow.Lines(r.inCell(s.node)))
 		default:
-			r.frame(s.node)
-			r.flush()
+			r.block(s.node)
 		}
 	}
 	for _, f := range n.Child("notes").All("frame") {

@@ -84,6 +84,7 @@ func TestHostileDocumentsAreRefused(t *testing.T) {
 
 func FuzzText(f *testing.F) {
 	f.Add([]byte(`<office:text><text:list><text:list-item><text:p>a</text:p></text:list-item></text:list><table:table><table:table-row><table:table-cell/></table:table-row></table:table></office:text>`))
+	f.Add([]byte(`<office:text><form:forms><form:checkbox form:id="a"/></form:forms><text:numbered-paragraph text:level="9"><text:p>a</text:p></text:numbered-paragraph><draw:control draw:control="a"/><table:table><table:table-row table:number-rows-repeated="9"><table:table-cell office:value-type="time" office:time-value="PT1H"/></table:table-row></table:table></office:text>`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, media := range []string{odf.Text, odf.Spreadsheet, odf.Presentation} {
 			if _, err := formatstest.Read(t, odf.New(), media, pack(media, string(body))); err != nil && fault.KindOf(err) != fault.Permanent {

@@ -2,6 +2,7 @@ package odf
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +14,9 @@ import (
 type shape struct {
 	node  *xmltree.Node
 	x, y  float64
+	high  float64
 	title bool
+	row   int
 }
 
 // shapesOf lists the shapes of a slide, those of groups among them.
@@ -25,14 +28,24 @@ func shapesOf(n *xmltree.Node, depth int) []shape {
 			if depth < 32 {
 				out = append(out, shapesOf(c, depth+1)...)
 			}
-		case "frame", "custom-shape", "rect", "ellipse", "text-box", "polygon", "path", "line", "connector", "caption":
-			out = append(out, shape{c, length(c.Attr("x")), length(c.Attr("y")), c.In("presentation:1.0", "class") == "title"})
+		case "a":
+			out = append(out, shapesOf(c, depth+1)...)
+		case "frame", "custom-shape", "rect", "ellipse", "circle", "text-box", "polygon", "polyline", "path", "line", "connector", "caption", "control":
+			x, y := length(c.Attr("x")), length(c.Attr("y"))
+			if m := moved.FindStringSubmatch(c.Attr("transform")); m != nil { // what is turned says so instead
+				x, y = length(m[1]), length(m[2])
+			}
+			out = append(out, shape{node: c, x: x, y: y, high: length(c.Attr("height")), title: c.In("presentation:1.0", "class") == "title"})
 		}
 	}
 	return out
 }
 
-// order sorts shapes as they are read.
+// moved is where a transformation puts a shape.
+var moved = regexp.MustCompile(`translate\s*\(\s*(\S+?)[\s,]+(\S+?)\s*\)`)
+
+// order sorts shapes as they are read: the title first, then rows from top to bottom, within a row from left to right. Shapes whose tops lie
+// above the middle of the highest one of a row are in that row.
 func order(shapes []shape) {
 	slices.SortStableFunc(shapes, func(a, b shape) int {
 		if a.title != b.title {
@@ -43,6 +56,15 @@ func order(shapes []shape) {
 		}
 		return cmp.Or(cmp.Compare(a.y, b.y), cmp.Compare(a.x, b.x))
 	})
+	row, middle := 0, 0.0
+	for i := range shapes {
+		s := &shapes[i]
+		if i == 0 || s.title || shapes[i-1].title || s.y >= middle {
+			row, middle = row+1, s.y+s.high/2
+		}
+		s.row = row
+	}
+	slices.SortStableFunc(shapes, func(a, b shape) int { return cmp.Or(cmp.Compare(a.row, b.row), cmp.Compare(a.x, b.x)) })
 }
 
 // length reads a length such as 2.5cm.

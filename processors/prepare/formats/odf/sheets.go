@@ -4,6 +4,9 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"regexp"
+	"strconv"
+	"strings"
 
 	"docstream/processors/prepare/formats"
 	"docstream/processors/prepare/formats/flow"
@@ -164,7 +167,9 @@ func (p *rows) read(n *xmltree.Node) *sheet.Row {
 		repeat := count(c.Attr("number-columns-repeated"), 1, maxColumns)
 		text := ""
 		if c.Name == "table-cell" {
-			text = flow.Lines(p.reader.inCell(c)).String
+			if text = flow.Lines(p.reader.inCell(c)).String; text == "" {
+				text = bare(c)
+			}
 		}
 		if text == "" {
 			column = min(column+repeat, maxColumns)
@@ -181,4 +186,49 @@ func (p *rows) read(n *xmltree.Node) *sheet.Row {
 		}
 	}
 	return out
+}
+
+// bare is the value of a cell whose writer did not say how it is shown.
+func bare(c *xmltree.Node) string {
+	if len(c.All("p")) > 0 {
+		return ""
+	}
+	switch c.Attr("value-type") {
+	case "percentage":
+		if v, err := strconv.ParseFloat(c.Attr("value"), 64); err == nil {
+			return strconv.FormatFloat(hundredfold(v), 'f', -1, 64) + "%"
+		}
+	case "currency":
+		return strings.TrimSpace(c.Attr("value") + " " + c.Attr("currency"))
+	case "boolean":
+		return strings.ToUpper(c.Attr("boolean-value"))
+	case "date":
+		return strings.TrimSuffix(strings.Replace(c.Attr("date-value"), "T", " ", 1), " 00:00:00")
+	case "time":
+		return clock(c.Attr("time-value"))
+	case "string":
+		return c.Attr("string-value")
+	}
+	return c.Attr("value")
+}
+
+// hundredfold is a hundred times a number, without what floating point adds.
+func hundredfold(v float64) float64 {
+	r, err := strconv.ParseFloat(strconv.FormatFloat(v*100, 'g', 14, 64), 64)
+	if err != nil {
+		return v * 100
+	}
+	return r
+}
+
+var duration = regexp.MustCompile(`^PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:[.,]\d+)?S)?$`)
+
+// clock writes a duration of ISO 8601 as a clock shows it.
+func clock(s string) string {
+	m := duration.FindStringSubmatch(s)
+	if m == nil {
+		return s
+	}
+	two := func(s string) string { return strings.Repeat("0", max(0, 2-len(s))) + s }
+	return two(m[1]) + ":" + two(m[2]) + ":" + two(m[3])
 }

@@ -18,6 +18,9 @@ type style struct {
 	name            string
 }
 
+// outline is the list that the numbers of headings are counted in: no list of a document has this name.
+const outline = "\x00outline"
+
 // styles are the styles of a document by name.
 type styles map[string]style
 
@@ -42,6 +45,8 @@ func (r *reader) learn(group *xmltree.Node) error {
 				hidden: text.Attr("display") == "none" || n.Child("table-properties").Attr("display") == "false" ||
 					n.Child("drawing-page-properties").Attr("visibility") == "hidden",
 				breaks: para.Attr("break-before") == "page", list: n.Attr("list-style-name"), name: strings.ToLower(n.Attr("display-name") + n.Attr("name"))}
+		case "outline-style":
+			r.lists[outline] = readList(n)
 		case "list-style":
 			r.lists[n.Attr("name")] = readList(n)
 		case "master-page":
@@ -69,7 +74,7 @@ func readList(n *xmltree.Node) *listStyle {
 		switch c.Name {
 		case "list-level-style-bullet", "list-level-style-image":
 			l.levels[i] = listLevel{bullet: "•"}
-		case "list-level-style-number":
+		case "list-level-style-number", "outline-level-style":
 			l.levels[i] = listLevel{format: c.Attr("num-format"), prefix: c.Attr("num-prefix"), suffix: c.Attr("num-suffix"),
 				start: count(c.Attr("start-value"), 1, 1_000_000), shown: count(c.Attr("display-levels"), 1, 10)}
 		}

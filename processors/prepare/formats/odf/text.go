@@ -1,10 +1,13 @@
 package odf
 
 import (
+	"slices"
 	"strings"
 
+	"docstream/processors/prepare/formats"
 	"docstream/processors/prepare/formats/flow"
 	"docstream/processors/prepare/formats/xmltree"
+	"docstream/schemas/document"
 )
 
 // block reads one block of a text.
@@ -13,15 +16,18 @@ func (r *reader) block(n *xmltree.Node) {
 	case "h":
 		r.flush()
 		r.inline(n, flow.Look{})
-		r.put(func(t flow.Text) { r.out.Heading(count(n.Attr("outline-level"), 1, 9), t) })
+		r.put(func(t flow.Text) { r.heading(n, t) })
 	case "p":
 		r.flush()
 		st := r.styles[n.Attr("style-name")]
 		if st.breaks && !r.cell {
 			r.out.Break()
 		}
+		name := n.Attr("style-name")
+		r.exact = r.styles.is(name, "Preformatted_20_Text")
 		r.inline(n, flow.Look{})
-		switch name := n.Attr("style-name"); {
+		r.exact = false
+		switch {
 		case r.styles.is(name, "Title"):
 			r.put(func(t flow.Text) { r.out.Heading(1, t) })
 		case r.styles.is(name, "Caption"):
@@ -34,14 +40,21 @@ func (r *reader) block(n *xmltree.Node) {
 	case "list":
 		r.flush()
 		r.list(n, "", 1)
+	case "numbered-paragraph": // an item that stands without its list
+		r.flush()
+		r.items(&xmltree.Node{Children: []*xmltree.Node{{Name: "list-item", Attrs: n.Attrs, Children: n.Children}}}, n.Attr("style-name"), count(n.Attr("level"), 1, 9))
 	case "table":
 		r.flush()
 		r.table(n)
-	case "section", "index-body", "table-of-content", "index-title", "illustration-index", "table-index", "alphabetical-index", "text-box", "text":
+	case "section", "index-body", "table-of-content", "index-title", "illustration-index", "table-index", "alphabetical-index", "user-index", "object-index",
+		"bibliography", "text-box", "text", "a":
 		for _, c := range n.Children {
 			r.block(c)
 		}
-	case "frame", "custom-shape", "rect", "ellipse", "g":
+	case "control":
+		r.control(n, flow.Look{})
+		r.flush()
+	case "frame", "custom-shape", "rect", "ellipse", "circle", "line", "polyline", "polygon", "path", "connector", "caption", "g":
 		r.frame(n)
 		r.flush()
 	case "soft-page-break":
@@ -71,11 +84,11 @@ func (r *reader) flush() {
 			r.out.Paragraph(t)
 		}
 	}
-	for _, alt := range r.pictures {
+	for _, p := range r.pictures {
 		if r.cell {
-			r.lines = append(r.lines, flow.Plain(alt))
+			r.lines = append(r.lines, flow.Plain(p.alt))
 		} else {
-			r.out.Figure(alt)
+			r.out.Picture(p.alt, p.load)
 		}
 	}
 	boxes := r.boxes
@@ -93,7 +106,7 @@ func (r *reader) flush() {
 
 // inline reads what stands within a text. White space is one space, unless it is said to be more.
 func (r *reader) inline(n *xmltree.Node, look flow.Look) {
-	r.words.Collapse = true
+	r.words.Collapse = !r.exact
 	for _, c := range n.Children {
 		switch c.Name {
 		case "":
@@ -108,20 +121,28 @@ func (r *reader) inline(n *xmltree.Node, look flow.Look) {
 			r.inline(c, inner)
 		case "line-break":
 			r.words.Break()
-		case "tab", "s":
-			r.words.Add(" ", look)
+		case "tab":
+			r.words.Add(map[bool]string{true: "\t", false: " "}[r.exact], look)
+		case "s":
+			if n := count(c.Attr("c"), 1, 1000); r.exact && r.words.Size() < maxExact {
+				r.words.Add(strings.Repeat(" ", n), look)
+			} else {
+				r.words.Add(" ", look)
+			}
 		case "note":
 			label := strings.TrimSpace(c.Child("note-citation").Content())
 			r.notes = append(r.notes, note{label, flow.Lines(r.inCell(c.Child("note-body")))})
 			r.words.Add("["+label+"]", flow.Look{Note: label})
-		case "frame", "custom-shape", "text-box":
+		case "frame", "custom-shape", "text-box", "g", "rect", "ellipse", "circle", "line", "polyline", "polygon", "path", "connector", "caption":
 			r.frame(c)
+		case "control":
+			r.control(c, look)
 		case "soft-page-break":
 			r.broken = r.words.Size() > 0
 			if !r.broken && !r.cell {
 				r.out.Break()
 			}
-		case "annotation", "tracked-changes", "change", "change-start", "change-end", "bookmark", "script":
+		case "annotation", "tracked-changes", "change", "change-start", "change-end", "bookmark", "script", "number":
 		case "ruby":
 			r.inline(&xmltree.Node{Children: c.Child("ruby-base").All("")}, look)
 		default:
@@ -140,10 +161,15 @@ func (r *reader) frame(n *xmltree.Node) {
 	if alt == "" {
 		alt = strings.TrimSpace(n.Child("title").Content())
 	}
-	if alt != "" {
-		r.pictures = append(r.pictures, alt)
+	if p := (picture{alt, r.held(n.Child("image").Attr("href"))}); alt != "" || p.load != nil {
+		r.pictures = append(r.pictures, p)
 	}
 	for _, c := range n.Children {
+		if c.Name == "object" && r.embedded(c.Attr("href")) {
+			if k := len(r.pictures); k > 0 && alt == "" {
+				r.pictures = r.pictures[:k-1] // it shows what is said here
+			}
+		}
 		if c.Name == "text-box" {
 			r.boxes = append(r.boxes, c)
 		}
@@ -151,6 +177,21 @@ func (r *reader) frame(n *xmltree.Node) {
 			r.boxes = append(r.boxes, &xmltree.Node{Name: "text-box", Children: []*xmltree.Node{c}})
 		}
 	}
+}
+
+// picture is what is said of a picture, and where it comes from.
+type picture struct {
+	alt  string
+	load flow.Load
+}
+
+// held finds a picture in the container.
+func (r *reader) held(name string) flow.Load {
+	name = strings.TrimPrefix(name, "./")
+	if name == "" || strings.Contains(name, ":") || !r.archive.Has(name) {
+		return nil
+	}
+	return func() ([]byte, error) { return r.archive.Read(name, formats.MostPictureMB<<20) }
 }
 
 // list reads a list; a style that none names is that of the list around it.
@@ -161,6 +202,11 @@ func (r *reader) list(n *xmltree.Node, style string, level int) {
 	if level == 1 && n.Attr("continue-numbering") != "true" && n.Attr("continue-list") == "" {
 		delete(r.counts, style)
 	}
+	r.items(n, style, level)
+}
+
+// items reads the items of a list.
+func (r *reader) items(n *xmltree.Node, style string, level int) {
 	for _, item := range n.Children {
 		if item.Name != "list-item" && item.Name != "list-header" {
 			continue
@@ -183,7 +229,7 @@ func (r *reader) list(n *xmltree.Node, style string, level int) {
 			first = false
 			marker := r.marker(style, level, count(item.Attr("start-value"), 0, 1_000_000))
 			if c.Name == "h" {
-				r.put(func(t flow.Text) { r.out.Heading(count(c.Attr("outline-level"), 1, 9), t) })
+				r.put(func(t flow.Text) { r.out.Heading(count(c.Attr("outline-level"), 1, 9), flow.Prefixed(marker, t)) })
 				continue
 			}
 			if r.cell {
@@ -201,7 +247,7 @@ func (r *reader) inCell(n *xmltree.Node) []flow.Text {
 	if n == nil {
 		return nil
 	}
-	in := &reader{archive: r.archive, limits: r.limits, out: r.out, styles: r.styles, lists: r.lists, counts: r.counts, cell: true}
+	in := &reader{archive: r.archive, limits: r.limits, out: r.out, styles: r.styles, lists: r.lists, counts: r.counts, controls: r.controls, objects: r.objects, spent: r.spent, cell: true}
 	for _, c := range n.Children {
 		in.block(c)
 	}
@@ -210,8 +256,12 @@ func (r *reader) inCell(n *xmltree.Node) []flow.Text {
 	return in.lines
 }
 
-// maxRepeat bounds how often a text's table repeats a row or a cell that says something.
-const maxRepeat = 1000
+// The bounds of what repeats in a text.
+const (
+	maxRepeat   = 1000    // how often a row or a cell does that says something
+	maxRepeated = 500_000 // cells of all tables that repeat others
+	maxExact    = 1 << 20 // bytes of a text from which on blanks do not
+)
 
 // table reads a table of a text or a slide.
 func (r *reader) table(n *xmltree.Node) {
@@ -248,12 +298,57 @@ func (r *reader) rows(g *flow.Grid, n *xmltree.Node, row *int, head bool) {
 					continue
 				}
 				text := flow.Lines(r.inCell(cell))
-				for range repeat {
+				for i := range repeat {
+					if i > 0 && !r.spend(1) {
+						break
+					}
 					g.At(*row, column, text, count(cell.Attr("number-rows-spanned"), 1, 1<<20), count(cell.Attr("number-columns-spanned"), 1, 1<<14), head)
 					column++
 				}
 			}
 			*row++
+			r.again(g, row, count(c.Attr("number-rows-repeated"), 1, maxRepeat)-1)
 		}
 	}
+}
+
+// spend counts cells that repeat others. A document with too many is refused.
+func (r *reader) spend(cells int) bool {
+	if *r.spent += cells; *r.spent > maxRepeated {
+		r.out.Refuse(formats.TooLarge("more than %d cells that repeat others", maxRepeated))
+		return false
+	}
+	return true
+}
+
+// again repeats the row above so many times.
+func (r *reader) again(g *flow.Grid, row *int, times int) {
+	if times == 0 {
+		return
+	}
+	cells := g.Above(*row)
+	if !slices.ContainsFunc(cells, func(c document.Cell) bool { return strings.TrimSpace(c.Text) != "" }) {
+		*row += times
+		return
+	}
+	for range times {
+		if !r.spend(len(cells)) {
+			return
+		}
+		for _, c := range cells {
+			g.At(*row, c.Column, flow.Text{String: c.Text, Spans: c.Spans}, 1, max(1, c.ColumnSpan), c.Header)
+		}
+		*row++
+	}
+}
+
+// heading puts a heading, with its number where headings are numbered.
+func (r *reader) heading(n *xmltree.Node, t flow.Text) {
+	level := count(n.Attr("outline-level"), 1, 9)
+	if shown := n.Child("number").Content(); shown != "" {
+		t = flow.Prefixed(shown, t)
+	} else if st := r.lists[outline]; st != nil && st.levels[level-1].format != "" && n.Attr("is-list-header") != "true" && t.String != "" {
+		t = flow.Prefixed(r.marker(outline, level, count(n.Attr("start-value"), 0, 1_000_000)), t)
+	}
+	r.out.Heading(level, t)
 }

@@ -2,9 +2,7 @@
 package opc
 
 import (
-	"encoding/xml"
 	"errors"
-	"fmt"
 	"io"
 	"path"
 	"strings"
@@ -97,19 +95,7 @@ func (p *Package) Begins(part, name string) error {
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	s := xmltree.NewScanner(r, p.depth)
-	for {
-		t, err := s.Next()
-		if err != nil {
-			return formats.Corrupt(err)
-		}
-		if start, ok := t.(xml.StartElement); ok {
-			if start.Name.Local != name {
-				return formats.Corrupt(fmt.Errorf("the main part is a %q", start.Name.Local))
-			}
-			return nil
-		}
-	}
+	return xmltree.Begins(r, p.depth, name)
 }
 
 // Related returns the first part of a kind that a part points to, or "".
@@ -135,6 +121,14 @@ func (p *Package) Tree(part string) (*xmltree.Node, error) {
 	}
 	defer func() { _ = r.Close() }()
 	return xmltree.Parse(r, p.depth)
+}
+
+// Picture reads the part that a picture lies in; nil where there is none.
+func (p *Package) Picture(part string) func() ([]byte, error) {
+	if part == "" {
+		return nil
+	}
+	return func() ([]byte, error) { return p.Read(part, formats.MostPictureMB<<20) }
 }
 
 // Each calls f with every element that stands directly within the containers of a part.

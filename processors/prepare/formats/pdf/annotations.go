@@ -8,18 +8,19 @@ import (
 const maxAnnotations = 2000 // looked at on one page
 
 // flatten makes what was filled in, typed or stamped onto the page a part of its content: the values of a form are no part of it in the file.
-// A page that cannot be flattened is read as it is.
-func (p *page) flatten() {
+// It reports whether there was something; the page has no links then any more. A page that cannot be flattened is read as it is.
+func (p *page) flatten() bool {
 	c, err := p.pdf.FPDFPage_GetAnnotCount(&requests.FPDFPage_GetAnnotCount{Page: p.page})
 	if err != nil {
-		return
+		return false
 	}
 	for i := range min(c.Count, maxAnnotations) {
 		if p.speaks(i) {
 			_, _ = p.pdf.FPDFPage_Flatten(&requests.FPDFPage_Flatten{Page: p.page, Usage: requests.FPDFPage_FlattenUsageNormalDisplay})
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // speaks reports whether an annotation shows something of its own, as links and notes do not.

@@ -12,20 +12,15 @@ import (
 	"docstream/schemas/document"
 )
 
-// compose puts the words of a page into blocks in reading order.
-func (p *page) compose(t *layer) *document.Page {
+// compose puts the words of a page into blocks in reading order. near is what stands at the edges of the pages beside it.
+func (p *page) compose(t *layer, near [][]mark) *document.Page {
 	out := formats.Empty(p.number, p.width, p.height)
-	body := bodySize(t.words)
-	em := max(body, 1)
-	tables, words := ruledTables(t.words, t.rules.lattices(), em)
-	var level, turned []word
-	for _, w := range words {
-		if w.turned {
-			turned = append(turned, w)
-		} else {
-			level = append(level, w)
-		}
-	}
+	size := bodySize(t.words)
+	em := max(size, 1)
+	level, turned := apartTurned(t.words)
+	head, level, foot := p.running(level, near)
+	tables, words := ruledTables(append(level, turned...), t.rules.lattices(), em)
+	level, turned = apartTurned(words)
 	for _, r := range tables {
 		level = append(level, r.stand(em)...)
 	}
@@ -33,12 +28,12 @@ func (p *page) compose(t *layer) *document.Page {
 	shown := map[*ruled]bool{}
 	for _, r := range order(level, em, 0) {
 		if r.table != nil {
-			parts = append(parts, part{block: r.table.block(body)})
+			parts = append(parts, part{block: r.table.block(size)})
 			continue
 		}
 		for _, run := range apart(r.rows) {
 			for _, rows := range paragraphs(run.rows) {
-				parts = append(parts, part{blockOf(rows, body), rows})
+				parts = append(parts, part{blockOf(rows, size), rows})
 			}
 			if t := run.ruled; t != nil && !shown[t] {
 				shown[t] = true
@@ -49,13 +44,27 @@ func (p *page) compose(t *layer) *document.Page {
 	for _, b := range p.turned(turned) {
 		parts = append(parts, part{block: b})
 	}
-	p.running(parts, body)
-	notes(parts, body)
-	for _, b := range rejoin(parts, body) {
+	notes(parts, size)
+	out.Blocks = append(out.Blocks, aside(head, document.Header, size)...)
+	for _, b := range rejoin(parts, size) {
 		out.Blocks = append(out.Blocks, b.block)
 	}
-	levels(out.Blocks, body)
+	out.Blocks = placeFigures(out.Blocks, t.figures(), em)
+	out.Blocks = append(out.Blocks, aside(foot, document.Footer, size)...)
+	levels(out.Blocks, size)
 	return out
+}
+
+// apartTurned parts words that run from left to right from those that do not.
+func apartTurned(words []word) (level, turned []word) {
+	for _, w := range words {
+		if w.turned {
+			turned = append(turned, w)
+		} else {
+			level = append(level, w)
+		}
+	}
+	return level, turned
 }
 
 // run is rows of words, and the table that comes behind them.
@@ -296,60 +305,6 @@ func join(rows []row, lines []document.Line) (string, []int) {
 func (r row) leadsInto(next row) bool {
 	a, b := r.words[len(r.words)-1], next.words[0]
 	return a.target != "" && a.target == b.target && strings.Contains(a.target, a.text+strings.TrimRight(b.text, ".,;:)]>"))
-}
-
-// running marks the lines at the very top and bottom of a page that are repeated on others: page numbers, titles of the book. A large
-// line at the top is one only where it has a page number at an end.
-func (p *page) running(parts []part, body float64) {
-	blocks := make([]document.Block, len(parts))
-	for i := range parts {
-		blocks[i] = parts[i].block
-	}
-	for i := range blocks {
-		b := &blocks[i]
-		if n := len(b.Lines); n == 0 || n > 3 || utf8.RuneCountInString(b.Text) > 200 || p.closeTo(blocks, i, body) {
-			continue
-		}
-		title := b.Kind == document.Heading && b.Level < 3 && !numbered.MatchString(b.Text)
-		above, below := alone(blocks, i)
-		switch {
-		case b.Box[3] < 0.09*p.height && above && !title && len(b.Lines) == 1:
-			b.Kind, b.Level = document.Header, 0
-		case b.Box[1] > 0.91*p.height && below && !title:
-			b.Kind, b.Level = document.Footer, 0
-		}
-		parts[i].block = *b
-	}
-}
-
-// numbered is a line with a number at an end.
-var numbered = regexp.MustCompile(`^\d{1,6}\b|^(?i:page)\s+\S*\d|\d{1,6}$`)
-
-// alone reports whether nothing lies above and whether nothing lies below block i.
-func alone(blocks []document.Block, i int) (above, below bool) {
-	above, below = true, true
-	for j := range blocks {
-		if j == i {
-			continue
-		}
-		above = above && blocks[j].Box[3] > blocks[i].Box[1]
-		below = below && (blocks[j].Box[1] < blocks[i].Box[3] || blocks[j].Kind == document.Footer)
-	}
-	return above, below
-}
-
-// closeTo reports whether another block lies within an em above or below block i.
-func (p *page) closeTo(blocks []document.Block, i int, body float64) bool {
-	for j := range blocks {
-		if j == i {
-			continue
-		}
-		gap := max(blocks[j].Box[1]-blocks[i].Box[3], blocks[i].Box[1]-blocks[j].Box[3])
-		if gap >= 0 && gap < 0.5*body {
-			return true
-		}
-	}
-	return false
 }
 
 // levels numbers list items by how far they are indented within their list.

@@ -51,35 +51,41 @@ const (
 	softHyphen     = 0x02 // PDFium's mark for a hyphen that ends a line
 )
 
-// read collects the words of the page in the order of the file.
+// read collects what the page shows.
 func (p *page) read() (*layer, error) {
+	t := &layer{area: p.width * p.height}
+	var err error
+	if t.pictures, err = p.lookAtPictures(); err != nil {
+		return nil, err
+	}
+	return t, p.text(t)
+}
+
+// text collects the words of the page in the order of the file.
+func (p *page) text(t *layer) error {
 	tp, err := p.pdf.FPDFText_LoadPage(&requests.FPDFText_LoadPage{Page: p.page})
 	if err != nil {
-		return nil, fmt.Errorf("load text: %w", err)
+		return fmt.Errorf("load text: %w", err)
 	}
 	defer func() { _, _ = p.pdf.FPDFText_ClosePage(&requests.FPDFText_ClosePage{TextPage: tp.TextPage}) }()
 	count, err := p.pdf.FPDFText_CountChars(&requests.FPDFText_CountChars{TextPage: tp.TextPage})
 	if err != nil {
-		return nil, fmt.Errorf("count text: %w", err)
-	}
-	t := &layer{area: p.width * p.height}
-	if t.pictures, err = p.lookAtPictures(); err != nil {
-		return nil, err
+		return fmt.Errorf("count text: %w", err)
 	}
 	if count.Count > maxGlyphs {
 		t.bad, t.glyphs = count.Count, count.Count
-		return t, nil
+		return nil
+	}
+	if err := p.native.ready(); err != nil {
+		return fmt.Errorf("read text: %w", err)
 	}
 	w := writer{page: p, text: tp.TextPage, layer: t}
 	for i := range count.Count {
 		if err := w.add(i); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if err := w.end(); err != nil {
-		return nil, err
-	}
-	return t, nil
+	return w.end()
 }
 
 // writer joins glyphs to words.
@@ -94,11 +100,10 @@ type writer struct {
 }
 
 func (w *writer) add(i int) error {
-	u, err := w.page.pdf.FPDFText_GetUnicode(&requests.FPDFText_GetUnicode{TextPage: w.text, Index: i})
+	r, err := w.page.native.unicode(i)
 	if err != nil {
 		return fmt.Errorf("read glyph: %w", err)
 	}
-	r := rune(uint32(u.Unicode))
 	switch {
 	case utf16.IsSurrogate(r) && w.high == 0:
 		w.high = r
@@ -112,11 +117,14 @@ func (w *writer) add(i int) error {
 	if unicode.IsSpace(r) {
 		return w.end()
 	}
-	b, err := w.page.pdf.FPDFText_GetLooseCharBox(&requests.FPDFText_GetLooseCharBox{TextPage: w.text, Index: i})
+	b, known, err := w.page.native.box(i)
 	if err != nil {
+		return fmt.Errorf("read glyph: %w", err)
+	}
+	if !known {
 		return w.end() // a glyph without a place cannot be put anywhere
 	}
-	box := w.page.place(float64(b.Rect.Left), float64(b.Rect.Bottom), float64(b.Rect.Right), float64(b.Rect.Top))
+	box := w.page.place(b[0], b[3], b[2], b[1])
 	if outside(box, w.page) {
 		return w.end()
 	}
@@ -198,14 +206,19 @@ func (w *writer) end() error {
 
 // font asks PDFium for the font of a word, by its first glyph.
 func (w *writer) font(v *word, i int) error {
-	s, err := w.page.pdf.FPDFText_GetFontSize(&requests.FPDFText_GetFontSize{TextPage: w.text, Index: i})
+	n := w.page.native
+	size, err := n.size(i)
 	if err != nil {
 		return fmt.Errorf("read font: %w", err)
 	}
-	v.size = s.FontSize
-	if m, err := w.page.pdf.FPDFText_GetMatrix(&requests.FPDFText_GetMatrix{TextPage: w.text, Index: i}); err == nil {
-		v.size *= math.Hypot(float64(m.Matrix.C), float64(m.Matrix.D))
-		if a, b := math.Abs(float64(m.Matrix.A)), math.Abs(float64(m.Matrix.B)); (b > a) != (w.page.turn&1 == 1) {
+	v.size = size
+	m, known, err := n.matrix(i)
+	if err != nil {
+		return fmt.Errorf("read font: %w", err)
+	}
+	if known {
+		v.size *= math.Hypot(m[2], m[3])
+		if a, b := math.Abs(m[0]), math.Abs(m[1]); (b > a) != (w.page.turn&1 == 1) {
 			v.turned = true
 		}
 	}
@@ -213,14 +226,19 @@ func (w *writer) font(v *word, i int) error {
 	if !(v.size > 0.5) || v.size > 2000 {
 		v.size = max(1, v.height())
 	}
-	if f, err := w.page.pdf.FPDFText_GetFontInfo(&requests.FPDFText_GetFontInfo{TextPage: w.text, Index: i}); err == nil {
-		name := strings.ToLower(f.FontName)
-		v.mono = f.Flags&fontFixedPitch != 0 || strings.Contains(name, "courier") || strings.Contains(name, "mono")
-		v.bold = f.Flags&fontForceBold != 0 || strings.Contains(name, "bold") || strings.Contains(name, "black") || strings.Contains(name, "heavy")
+	name, flags, known, err := n.font(i)
+	if err != nil {
+		return fmt.Errorf("read font: %w", err)
 	}
-	if f, err := w.page.pdf.FPDFText_GetFontWeight(&requests.FPDFText_GetFontWeight{TextPage: w.text, Index: i}); err == nil && f.FontWeight >= boldWeight {
-		v.bold = true
+	if known {
+		v.mono = flags&fontFixedPitch != 0 || strings.Contains(name, "courier") || strings.Contains(name, "mono")
+		v.bold = flags&fontForceBold != 0 || strings.Contains(name, "bold") || strings.Contains(name, "black") || strings.Contains(name, "heavy")
 	}
+	weight, err := n.weight(i)
+	if err != nil {
+		return fmt.Errorf("read font: %w", err)
+	}
+	v.bold = v.bold || weight >= boldWeight
 	return nil
 }
 

@@ -17,6 +17,8 @@ type pictures struct {
 	covered  bool    // the largest picture is painted over text
 	paths    int
 	rules    rules
+
+	shown []rect // the pictures, what touches put together
 }
 
 const (
@@ -66,6 +68,7 @@ func (p *page) lookAtPictures() (pictures, error) {
 		if r.area() > s.coverage {
 			s.coverage, s.covered = r.area(), texts > 0
 		}
+		s.show(r)
 	}
 	return s, nil
 }
@@ -108,7 +111,6 @@ const (
 func (t *layer) judge() verdict {
 	const (
 		badShare    = 0.10 // of glyphs: a font without a usable encoding
-		fullPage    = 0.75 // of the page under one picture: a scan
 		somePicture = 0.20
 		stamp       = 200 // glyphs on a scan that may be no more than a stamp or a page number
 		caption     = 30  // glyphs beside a picture or a drawing that may hold text
@@ -120,11 +122,12 @@ func (t *layer) judge() verdict {
 		return blank
 	case t.glyphs == 0, float64(t.bad) > badShare*float64(t.glyphs):
 		return poor
+	case t.lies():
+		return poor
 	}
 	share := t.coverage / max(t.area, 1)
 	if share > fullPage {
-		hidden := t.covered || t.looked > 0 && 2*t.hidden > t.looked
-		if hidden {
+		if t.underHidden() {
 			if t.plausibility() < plausible {
 				return poor
 			}
@@ -139,6 +142,12 @@ func (t *layer) judge() verdict {
 	}
 	return good
 }
+
+// fullPage is the share of a page under one picture from which it is a scan.
+const fullPage = 0.75
+
+// underHidden reports whether what the largest picture shows is also there as hidden text.
+func (t *layer) underHidden() bool { return t.covered || t.looked > 0 && 2*t.hidden > t.looked }
 
 // plausibility is the share of words that look as if a person had written them. A hidden layer made by a bad recogniser has stray
 // signs, digits inside words and capitals in their middle.

@@ -52,7 +52,7 @@ func notes(parts []part, body float64) {
 	}
 	for i := range parts {
 		b := &parts[i].block
-		if b.Kind != document.Paragraph && b.Kind != document.ListItem && b.Kind != document.Footer || len(parts[i].rows) == 0 {
+		if b.Kind != document.Paragraph && b.Kind != document.ListItem || len(parts[i].rows) == 0 {
 			continue
 		}
 		m := footnote.FindStringSubmatch(b.Text)

@@ -30,7 +30,9 @@ func order(words []word, em float64, depth int) []region {
 	}
 	if g, ok := findGrid(rows, em); ok {
 		out := order(wordsOf(rows[:g.from]), em, depth+1)
-		out = append(out, region{table: &g})
+		for _, part := range g.split(em) {
+			out = append(out, region{table: &part})
+		}
 		return append(out, order(wordsOf(rows[g.to:]), em, depth+1)...)
 	}
 	if g, ok := widestGutter(rows, em); ok {

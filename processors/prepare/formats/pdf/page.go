@@ -12,6 +12,7 @@ import (
 // reader sees it, in points.
 type page struct {
 	pdf    pdfium.Pdfium
+	native *native
 	page   requests.Page
 	number int
 

@@ -40,6 +40,7 @@ type Format struct {
 	cacheDir string
 	pool     pdfium.Pool
 	memory   memory
+	native   native
 }
 
 // New returns the format; the folder holds the compiled PDFium between processes, no folder means that every process compiles it.
@@ -102,7 +103,7 @@ func (f *Format) compile() (pdfium.Pool, error) {
 		config = config.WithCompilationCache(cache)
 	}
 	// Standard output belongs to the engine's frames, and the default would mount the whole root directory.
-	return webassembly.Init(webassembly.Config{Context: f.memory.with(context.Background()), MaxTotal: 1, MaxIdle: 1, RuntimeConfig: config,
+	return webassembly.Init(webassembly.Config{Context: f.native.with(f.memory.with(context.Background())), MaxTotal: 1, MaxIdle: 1, RuntimeConfig: config,
 		FSConfig: wazero.NewFSConfig(), Stdout: io.Discard, Stderr: io.Discard})
 }
 
@@ -120,6 +121,8 @@ type doc struct {
 
 	pdf pdfium.Pdfium
 	ref references.FPDF_DOCUMENT
+
+	edges map[int][]mark // of the latest pages
 }
 
 func (d *doc) open() error {
@@ -178,12 +181,15 @@ func (d *doc) Read(n int, w formats.Want) (out formats.Page, err error) {
 			}
 		}
 	}()
-	p := page{pdf: d.pdf, number: n, page: requests.Page{ByIndex: &requests.PageByIndex{Document: d.ref, Index: n - 1}}}
+	p := page{pdf: d.pdf, native: &d.format.native, number: n, page: requests.Page{ByIndex: &requests.PageByIndex{Document: d.ref, Index: n - 1}}}
 	if err := p.measure(); err != nil {
 		return out, err
 	}
 	links := p.links()
-	p.flatten()
+	filled := p.flatten()
+	if filled {
+		defer d.Close() // who reads the page again, or looks at it from another, finds it as it was (P5)
+	}
 	if w.OCR == formats.Force {
 		return d.render(&p, w)
 	}
@@ -192,9 +198,12 @@ func (d *doc) Read(n int, w formats.Want) (out formats.Page, err error) {
 		return out, err
 	}
 	t.link(links)
+	if !filled {
+		d.remember(n, p.marks(t.words))
+	}
 	switch t.judge() {
 	case good:
-		return formats.Page{Text: p.compose(t)}, nil
+		return d.finish(&p, t, w)
 	case blank:
 		if d.spoiled(&p) {
 			return out, brokenPage()
@@ -202,19 +211,41 @@ func (d *doc) Read(n int, w formats.Want) (out formats.Page, err error) {
 		return formats.Page{Text: formats.Empty(n, p.width, p.height)}, nil
 	}
 	if w.OCR == formats.Off {
-		return formats.Page{Text: p.compose(t)}, nil
+		return d.finish(&p, t, w)
 	}
 	return d.render(&p, w)
 }
 
-// render turns the page into pixels. A page on which nothing is to be seen is empty, unless an image is asked for.
-func (d *doc) render(p *page, w formats.Want) (out formats.Page, err error) {
+// finish makes a page of its text layer.
+func (d *doc) finish(p *page, t *layer, w formats.Want) (out formats.Page, err error) {
+	out.Text = p.compose(t, d.near(p.number))
+	if d.pdf == nil { // a neighbour broke it
+		return out, nil
+	}
+	if out.Pictures, err = d.pictures(p, out.Text, w); err != nil {
+		return out, err
+	}
+	out.Image, err = d.mixed(p, t, w)
+	return out, err
+}
+
+// resolution is the wanted one, or a lower one where the image would be too large.
+func (p *page) resolution(w formats.Want) (int, error) {
 	dpi := w.DPI
 	if longest := max(p.width, p.height); longest*float64(dpi)/72 > float64(w.Side) {
 		dpi = int(float64(w.Side) * 72 / longest)
 	}
 	if dpi < 1 {
-		return out, fault.Document(schemas.PageTooLarge, "The page measures %.0f × %.0f points.", p.width, p.height)
+		return 0, fault.Document(schemas.PageTooLarge, "The page measures %.0f × %.0f points.", p.width, p.height)
+	}
+	return dpi, nil
+}
+
+// render turns the page into pixels. A page on which nothing is to be seen is empty, unless an image is asked for.
+func (d *doc) render(p *page, w formats.Want) (out formats.Page, err error) {
+	dpi, err := p.resolution(w)
+	if err != nil {
+		return out, err
 	}
 	pictures, err := p.checkPictures(d.limits)
 	if err != nil {

@@ -120,7 +120,7 @@ func TestTextBecomesBlocksInReadingOrder(t *testing.T) {
 			[]string{"list_item1", "list_item1"}, "1. The harbour was quiet when the first boat came in, its sails\n2. Go home."},
 		"a sentence goes on in the next column": {l(72, 700, append(prose[:8:8], "the sun stood over")...) + l(320, 700, "the hills. The boats lay long,", prose[1], prose[2], prose[3], prose[4]),
 			[]string{"paragraph"}, ""},
-		"running lines are told apart": {l(72, 760, "Harbour Days 17") + l(72, 690, prose...) + l(300, 30, "17"), []string{"header", "paragraph", "footer"}, ""},
+		"a page number is told apart": {l(72, 760, "Harbour Days") + l(72, 690, prose...) + l(300, 30, "- 17 -"), []string{"paragraph", "paragraph", "footer"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := read(t, auto, pdftest.Page{Content: c.content})
@@ -166,6 +166,81 @@ func TestFootnotesAndLinksAreSaidOfTheText(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestPicturesBesideTextAreFigures(t *testing.T) {
+	var lines string
+	for i := range 12 {
+		lines += pdftest.Text("F1", 10, 72, 700-14*float64(i), "The harbour was quiet when the first boat came in, its sails down.")
+	}
+	content := lines + "q 200 0 0 100 100 380 cm /Im Do Q " + pdftest.Text("F1", 10, 100, 360, "Figure 1. A grey square.") + pdftest.Text("F1", 10, 72, 300, "It left at noon.")
+	d, err := open(t, pdftest.Write(pdftest.Page{Content: content, Image: &pdftest.Image{Width: 2, Height: 2, Pixels: []byte{0, 90, 180, 255}}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	p, err := d.Read(1, formats.Want{OCR: formats.Auto, DPI: 72, Side: 4096, Figures: true})
+	if err != nil || p.Text == nil {
+		t.Fatal(err, p)
+	}
+	if got := fmt.Sprint(kinds(p.Text)); got != "[paragraph figure caption paragraph]" {
+		t.Errorf("the page has %s", got)
+	}
+	if len(p.Pictures) != 1 || p.Pictures[0].Block != 1 || p.Pictures[0].MediaType != "image/png" || p.Pictures[0].Width < 198 || p.Pictures[0].Width > 202 || p.Pictures[0].Height < 98 {
+		t.Errorf("its pictures are %d, %+v", len(p.Pictures), p.Pictures)
+	}
+	if p, err := d.Read(1, formats.Want{OCR: formats.Auto, DPI: 72, Side: 4096}); err != nil || len(p.Pictures) != 0 {
+		t.Errorf("unasked: %v, %d pictures", err, len(p.Pictures))
+	}
+}
+
+func TestLinesThatRunFromPageToPageAreToldApart(t *testing.T) {
+	row := func(y float64, x1 float64, a string, x2 float64, b string) string {
+		return pdftest.Text("F1", 9, x1, y, a) + pdftest.Text("F1", 9, x2, y, b)
+	}
+	cells := func(n int) string {
+		var s string
+		for i := range 50 { // down to the foot of the page
+			s += row(700-13*float64(i), 72, fmt.Sprintf("Boat %d", i+n), 300, fmt.Sprintf("%d.50", i))
+		}
+		return s
+	}
+	odd, even := row(760, 72, "Harbour Days", 450, "Part 1"), row(760, 72, "Part 1", 450, "Harbour Days")
+	foot := func(n int) string { return row(30, 72, "No. 281 of the list", 450, fmt.Sprint("Page ", n)) }
+	own := pdftest.Text("F2", 14, 72, 735, "The boats of the year")
+	file := pdftest.Write(pdftest.Page{Content: odd + own + cells(1) + foot(1)}, pdftest.Page{Content: even + cells(51) + foot(2)},
+		pdftest.Page{Content: odd + cells(101) + foot(3)}, pdftest.Page{Content: even + cells(151) + foot(4)})
+	var first []string
+	for _, pages := range [][]int{{1, 2, 3, 4}, {4, 2, 3, 1}} { // whatever was read before
+		d, err := open(t, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]string, 5)
+		for _, n := range pages {
+			p, err := d.Read(n, auto)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[n] = fmt.Sprint(kinds(p.Text), p.Text.Blocks[0].Text)
+			if n > 2 && got[n] != fmt.Sprint("[header table footer]", p.Text.Blocks[0].Text) || n == 2 && !strings.Contains(got[n], "table footer]") {
+				t.Errorf("page %d has %s", n, got[n])
+			}
+		}
+		d.Close()
+		if first != nil && !slices.Equal(first, got) {
+			t.Errorf("in another order the pages are %v, not %v", got, first)
+		}
+		first = got
+	}
+}
+
+func TestALineThatOnlyOnePageHasIsItsText(t *testing.T) {
+	p := read(t, auto, pdftest.Page{Content: pdftest.Text("F1", 10, 72, 765, "Albatross Shipping Ltd") + pdftest.Lines("F1", 10, 12, 72, 690, prose...) +
+		pdftest.Text("F1", 10, 72, 25, "info@example.org")})
+	if got := kinds(p.Text); !slices.Equal(got, []string{"paragraph", "paragraph", "paragraph"}) {
+		t.Errorf("blocks are %v", got)
 	}
 }
 

@@ -373,14 +373,7 @@ func (s *sheet) block(box rect) document.Block {
 
 // textOf reads the words of a cell, those that do not run from left to right behind the others.
 func textOf(words []word) (string, []document.Span) {
-	var level, turned []word
-	for _, w := range words {
-		if w.turned {
-			turned = append(turned, w)
-		} else {
-			level = append(level, w)
-		}
-	}
+	level, turned := apartTurned(words)
 	text, spans := said(rowsOf(level))
 	for _, w := range turned {
 		text += " " + w.text

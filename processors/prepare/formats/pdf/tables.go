@@ -48,6 +48,57 @@ func findGrid(rows []row, em float64) (grid, bool) {
 	return grid{}, false
 }
 
+// split cuts a grid where a wide gap lies before names of other columns: two tables that happen to be aligned.
+func (g grid) split(em float64) []grid {
+	gaps := g.gaps()
+	if len(gaps) == 0 {
+		return []grid{g}
+	}
+	usual := slices.Sorted(slices.Values(gaps))[len(gaps)/2]
+	var out []grid
+	start := 0
+	for i := 1; i <= len(g.rows); i++ {
+		if i < len(g.rows) {
+			if gap := gaps[i-1]; gap < 1.5*em || gap < 2*usual || i-start < 2 || len(g.rows)-i < 2 || !g.part(i, len(g.rows)).named() {
+				continue
+			}
+		}
+		out = append(out, g.part(start, i))
+		start = i
+	}
+	return out
+}
+
+// gaps returns the space above each row but the first.
+func (g grid) gaps() []float64 {
+	var out []float64
+	for i := 1; i < len(g.rows); i++ {
+		out = append(out, max(0, g.rows[i].y0-g.rows[i-1].y1))
+	}
+	return out
+}
+
+// part is a grid of some of the rows.
+func (g grid) part(from, to int) grid {
+	p := grid{rows: g.rows[from:to], from: g.from + from, to: g.from + to, edges: slices.Clone(g.edges)}
+	p.dropThin()
+	return p
+}
+
+// named reports whether the first row names columns: it has no figures, while most of the later ones do.
+func (g grid) named() bool {
+	figures := 0
+	for i, r := range g.rows {
+		if strings.ContainsAny(r.text(), "0123456789") {
+			if i == 0 {
+				return false
+			}
+			figures++
+		}
+	}
+	return filled(g.cells[0]) > 1 && 2*figures >= len(g.rows)-1
+}
+
 // maxSeeds bounds how many bands are tried as tables in one region.
 const maxSeeds = 40
 
@@ -170,9 +221,22 @@ func (g grid) isTable(em float64) bool {
 	}
 	perCell, fill := float64(words)/float64(cells), float64(full)/float64(cells)
 	if len(g.edges) == 1 {
-		return perCell <= 3.5 && fill < 0.5
+		return perCell <= 3.5 && fill < 0.5 || perCell <= 2 || g.labels(widths)
 	}
 	return perCell <= 4 && fill < 0.7 || perCell <= 2.5
+}
+
+// labels reports whether the first of two columns has a word or two in nearly every row, such as numbers of chapters: what stands beside
+// belongs to it.
+func (g grid) labels(widths []float64) bool {
+	both, words := 0, 0
+	for _, c := range g.cells {
+		if filled(c) == 2 {
+			both++
+			words += len(c[0])
+		}
+	}
+	return 10*both >= 8*len(g.rows) && words <= 2*both && 2*widths[0] < widths[1]
 }
 
 // widths returns how far the pieces of each column reach together.
@@ -212,7 +276,23 @@ func (g grid) spans(r row, em float64) (first, last int, ok bool) {
 	}
 	first, _ = slices.BinarySearch(g.edges, r.x0+0.1*em)
 	last, _ = slices.BinarySearch(g.edges, r.x1-0.1*em)
-	return first, last, last > first
+	return first, last, last > first && !g.keeps(r, em)
+}
+
+// keeps reports whether the words of a row keep to the columns, with more than a space between two of them.
+func (g grid) keeps(r row, em float64) bool {
+	last := -1
+	for i, w := range r.words {
+		n, _ := slices.BinarySearch(g.edges, (w.x0+w.x1)/2)
+		if n > 0 && w.x0 < g.edges[n-1]-0.1*em || n < len(g.edges) && w.x1 > g.edges[n]+0.1*em {
+			return false
+		}
+		if i > 0 && n != last && w.x0-r.words[i-1].x1 < 0.4*em {
+			return false
+		}
+		last = n
+	}
+	return true
 }
 
 // block turns the grid into a table. A row of one cell, not the first, that lies close below another continues it: a cell of several
@@ -220,11 +300,12 @@ func (g grid) spans(r row, em float64) (first, last int, ok bool) {
 func (g grid) block(em float64) document.Block {
 	t := &document.Table{Columns: len(g.edges) + 1}
 	box := g.rows[0].rect
+	tight := g.tight(em)
 	var at [][]*slot
 	for n, r := range g.rows {
 		box = box.union(r.rect)
 		cells := g.cells[n]
-		joined := n > 0 && len(cells[0]) == 0 && filled(cells) == 1 && r.y0-g.rows[n-1].y1 < 0.35*em
+		joined := n > 0 && (len(cells[0]) == 0 && filled(cells) == 1 && r.y0-g.rows[n-1].y1 < 0.35*em || g.continues(n, tight))
 		if !joined {
 			at = append(at, make([]*slot, t.Columns))
 		}
@@ -266,6 +347,28 @@ func (g grid) block(em float64) document.Block {
 		}
 	}
 	return document.Block{Kind: document.TableKind, Box: box.box(), Confidence: 1, Table: t}
+}
+
+// tight is how close a row must be to the one above to go on with its cells: clearly closer than rows are as a rule.
+func (g grid) tight(em float64) float64 {
+	gaps := slices.Sorted(slices.Values(g.gaps()))
+	if len(gaps) < 3 {
+		return 0
+	}
+	return min(0.6*gaps[7*len(gaps)/10], 0.6*em)
+}
+
+// continues reports whether row n goes on with cells of the row above: it is close, and has words only below words, in fewer cells.
+func (g grid) continues(n int, tight float64) bool {
+	if g.rows[n].y0-g.rows[n-1].y1 >= tight || filled(g.cells[n]) >= filled(g.cells[n-1]) {
+		return false
+	}
+	for i, c := range g.cells[n] {
+		if len(c) > 0 && len(g.cells[n-1][i]) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // headerRow reports whether the first row names the columns: it has no digits while a later one has, or it alone is bold.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"docstream/processors/prepare/formats"
+	"docstream/processors/prepare/formats/drawing"
 	"docstream/processors/prepare/formats/flow"
 	"docstream/processors/prepare/formats/opc"
 	"docstream/processors/prepare/formats/xmltree"
@@ -76,7 +77,7 @@ func (d *deck) Pages() int { return len(d.slides) }
 func (d *deck) Close() {}
 
 // Read reads a slide and its notes.
-func (d *deck) Read(n int, _ formats.Want) (formats.Page, error) {
+func (d *deck) Read(n int, w formats.Want) (formats.Page, error) {
 	part := d.slides[n-1]
 	t, err := d.pkg.Tree(part)
 	if err != nil {
@@ -86,13 +87,13 @@ func (d *deck) Read(n int, _ formats.Want) (formats.Page, error) {
 	if err != nil {
 		return formats.Page{}, err
 	}
-	s := &slide{deck: d, rels: rels, from: d.inherited(d.pkg.Related(part, "slideLayout")), out: flow.New(formats.Limits{Pages: 1 << 30})}
+	s := &slide{deck: d, rels: rels, from: d.inherited(d.pkg.Related(part, "slideLayout")), out: flow.New(formats.Limits{Pages: 1 << 30}), seen: map[string]bool{}}
 	shapes := s.collect(t.Child("cSld", "spTree"), frame{scale: 1, scaleY: 1}, 0)
 	order(shapes)
 	title := ""
 	for _, x := range shapes {
 		if x.title() {
-			title = strings.Join(strings.Fields(texts(x.node.Child("txBody"))), " ")
+			title = strings.Join(strings.Fields(drawing.Text(x.node.Child("txBody"))), " ")
 			break
 		}
 	}
@@ -103,7 +104,7 @@ func (d *deck) Read(n int, _ formats.Want) (formats.Page, error) {
 	if err := s.notes(d.pkg.Related(part, "notesSlide")); err != nil {
 		return formats.Page{}, err
 	}
-	return flow.Single(s.out, n)
+	return flow.Single(s.out, n, w, d.limits)
 }
 
 // notes puts what the speaker noted.
@@ -132,6 +133,7 @@ type slide struct {
 	rels map[string]opc.Relation
 	from *inherited
 	out  *flow.Builder
+	seen map[string]bool // charts and diagrams that were read
 }
 
 // frame turns the places within a group into places on the slide.

@@ -5,7 +5,9 @@ import (
 	"strconv"
 	"strings"
 
+	"docstream/processors/prepare/formats/drawing"
 	"docstream/processors/prepare/formats/flow"
+	"docstream/processors/prepare/formats/signs"
 	"docstream/processors/prepare/formats/xmltree"
 	"docstream/schemas/document"
 )
@@ -24,9 +26,11 @@ func (s *slide) shape(x shape) {
 
 // picture puts what is said of a picture; what PowerPoint made up from its file's name is not.
 func (s *slide) picture(n *xmltree.Node) {
-	if alt := n.Child("nvPicPr", "cNvPr").Attr("descr"); strings.TrimSpace(alt) != "" {
-		s.out.Figure(strings.Join(strings.Fields(alt), " "))
+	rel := s.rels[n.Child("blipFill", "blip").In("relationships", "embed")]
+	if rel.External || !s.deck.pkg.Has(rel.Target) {
+		rel.Target = ""
 	}
+	s.out.Picture(strings.Join(strings.Fields(n.Child("nvPicPr", "cNvPr").Attr("descr")), " "), s.deck.pkg.Picture(rel.Target))
 }
 
 // text puts the paragraphs of a shape: the title as a heading, running lines as such, what has bullets as lists.
@@ -150,45 +154,21 @@ func (s *slide) paragraph(p *xmltree.Node) flow.Text {
 					look.Link = rel.Target
 				}
 			}
-			w.Add(strings.ReplaceAll(r.Child("t").Content(), "\v", "\n"), look)
+			font := pr.Child("sym").Attr("typeface")
+			if font == "" {
+				font = pr.Child("latin").Attr("typeface")
+			}
+			w.Add(signs.Text(font, strings.ReplaceAll(r.Child("t").Content(), "\v", "\n")), look)
 		case "br":
 			w.Break()
 		case "AlternateContent", "m":
-			w.Add(texts(r), flow.Look{})
+			w.Add(drawing.Text(r), flow.Look{})
 		}
 	}
 	return w.Text()
 }
 
 func on(v string) bool { return v == "1" || v == "true" }
-
-// texts is all text below a node, a space between paragraphs.
-func texts(n *xmltree.Node) string {
-	if n == nil {
-		return ""
-	}
-	var b strings.Builder
-	var add func(*xmltree.Node)
-	add = func(n *xmltree.Node) {
-		switch n.Name {
-		case "t":
-			b.WriteString(n.Content())
-			return
-		case "br":
-			b.WriteByte(' ')
-		case "Fallback":
-			return
-		}
-		for _, c := range n.Children {
-			add(c)
-		}
-		if n.Name == "p" {
-			b.WriteByte(' ')
-		}
-	}
-	add(n)
-	return b.String()
-}
 
 // frame puts what a frame holds: a table, the data of a chart, the words of a diagram.
 func (s *slide) frame(n *xmltree.Node) {
@@ -229,19 +209,27 @@ func (s *slide) table(n *xmltree.Node) *document.Table {
 // diagram puts the words of a diagram as a list, in the order of its data.
 func (s *slide) diagram(id string) {
 	rel := s.rels[id]
-	if rel.External || !s.deck.pkg.Has(rel.Target) {
+	if rel.External || !s.deck.pkg.Has(rel.Target) || s.seen[rel.Target] {
 		return
 	}
+	s.seen[rel.Target] = true
 	t, err := s.deck.pkg.Tree(rel.Target)
 	if err != nil {
 		return // the slide is whole without it
 	}
-	for _, pt := range t.Child("ptLst").All("pt") {
-		if kind := pt.Attr("type"); kind != "" && kind != "node" {
-			continue
-		}
-		if words := strings.TrimSpace(texts(pt.Child("t"))); words != "" {
-			s.out.Item(1, "•", flow.Plain(words))
-		}
+	for _, words := range drawing.Diagram(t) {
+		s.out.Item(1, "•", flow.Plain(words))
+	}
+}
+
+// chart puts the data of a chart.
+func (s *slide) chart(id string) {
+	rel := s.rels[id]
+	if rel.External || !s.deck.pkg.Has(rel.Target) || s.seen[rel.Target] {
+		return
+	}
+	s.seen[rel.Target] = true
+	if t, err := s.deck.pkg.Tree(rel.Target); err == nil { // the slide is whole without it
+		drawing.Chart(s.out, t)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/text/encoding/traditionalchinese"
 
 	"docstream/processors/prepare/formats/flow"
+	"docstream/processors/prepare/formats/signs"
 )
 
 func label(n int) string { return strconv.Itoa(n) }
@@ -23,11 +25,13 @@ var destinations = map[string]place{
 	"header": inHeader, "headerl": inHeader, "headerr": inHeader, "headerf": inHeader, "footer": inFooter, "footerl": inFooter, "footerr": inFooter, "footerf": inFooter,
 	"colortbl": nowhere, "info": nowhere, "pict": nowhere, "object": nowhere, "listtable": nowhere, "listoverridetable": nowhere, "themedata": nowhere,
 	"datastore": nowhere, "generator": nowhere, "xmlnstbl": nowhere, "rsidtbl": nowhere, "revtbl": nowhere, "annotation": nowhere, "atnid": nowhere,
-	"bkmkstart": nowhere, "bkmkend": nowhere, "nonshppict": nowhere, "filetbl": nowhere, "private": nowhere, "xe": nowhere, "tc": nowhere, "ftnsep": nowhere,
+	"bkmkstart": nowhere, "bkmkend": nowhere, "nonshppict": nowhere, "nonesttables": nowhere, "nesttableprops": inNested, "formfield": inForm, "ffl": inChoice, "upr": nowhere,
+	"shpinst": inShape, "sp": nowhere, "shprslt": nowhere, "do": nowhere, "shptxt": inBox, "mmathPict": nowhere, "ffname": nowhere, "ffdeftext": nowhere, "ffformat": nowhere,
+	"ffhelptext": nowhere, "ffstattext": nowhere, "ffentrymcr": nowhere, "ffexitmcr": nowhere, "fldtype": nowhere, "bkmkcolf": nowhere, "listname": nowhere, "picprop": nowhere, "filetbl": nowhere, "private": nowhere, "xe": nowhere, "tc": nowhere, "ftnsep": nowhere,
 }
 
-// signs are words that stand for a sign.
-var signs = map[string]string{"tab": "\t", "emdash": "—", "endash": "–", "lquote": "‘", "rquote": "’", "ldblquote": "“", "rdblquote": "”", "bullet": "•",
+// characters are words that stand for a sign.
+var characters = map[string]string{"tab": "\t", "emdash": "—", "endash": "–", "lquote": "‘", "rquote": "’", "ldblquote": "“", "rdblquote": "”", "bullet": "•",
 	"emspace": " ", "enspace": " ", "qmspace": " ", "~": " ", "_": "-", "-": "", "{": "{", "}": "}", "\\": "\\", "\n": "\n", "\r": "\n"}
 
 // control obeys a word.
@@ -38,21 +42,28 @@ func (r *reader) control(t token) {
 	}
 	starred := r.starred
 	r.starred = false
+	if t.word == "ud" && r.twice != nowhere { // what was said before it for those who know no Unicode
+		r.place, r.twice = r.twice, nowhere
+		return
+	}
 	if p, ok := destinations[t.word]; ok {
+		if t.word == "upr" {
+			r.twice = r.place
+		}
 		if r.place != nowhere {
 			r.place = p
 		}
 		return
 	}
-	if starred && t.word != "shptxt" && t.word != "cs" {
+	if starred && t.word != "cs" && !formula(t.word) || properties(t.word) {
 		r.place = nowhere
 		return
 	}
-	if s, ok := signs[t.word]; ok {
+	if s, ok := characters[t.word]; ok {
 		r.text(r.rest(s))
 		return
 	}
-	if !r.layout(t) {
+	if !r.form(t) && !r.layout(t) {
 		r.look(t)
 	}
 }
@@ -69,6 +80,12 @@ func (r *reader) look(t token) {
 		r.hidden = !off
 	case "plain":
 		r.strong, r.slant, r.hidden = false, false, false
+	case "mden":
+		r.text("/")
+	case "msup":
+		r.text("^")
+	case "msub":
+		r.text("_")
 	case "uc":
 		r.skip = max(0, min(t.number, 16))
 	case "u":
@@ -84,7 +101,9 @@ func (r *reader) look(t token) {
 			r.fonts[r.font] = t.number
 		}
 	case "s":
-		r.style = t.number
+		if r.place == inBody || r.place == inStyles {
+			r.style = t.number
+		}
 	}
 }
 
@@ -112,8 +131,28 @@ func (r *reader) layout(t token) bool {
 	switch t.word {
 	case "par", "sect":
 		r.newline(true)
-	case "line":
+		return true
+	case "line", "lbr":
 		r.newline(false)
+		return true
+	}
+	if r.place == inNested && t.word == "nestrow" {
+		r.endNestedRow(r.nested())
+		return true
+	}
+	if r.place != inBody { // paragraphs beside the text are not the text's
+		return layouts[t.word]
+	}
+	return r.body(t)
+}
+
+// layouts are the words that a body obeys.
+var layouts = map[string]bool{"page": true, "pard": true, "outlinelevel": true, "ilvl": true, "intbl": true, "itap": true, "trowd": true, "trhdr": true, "trleft": true,
+	"clmgf": true, "clmrg": true, "clvmgf": true, "clvmrg": true, "cellx": true, "cell": true, "nestcell": true, "nestrow": true, "row": true}
+
+// body obeys words about the paragraphs and tables of the text itself.
+func (r *reader) body(t token) bool {
+	switch t.word {
 	case "page":
 		r.paragraph()
 		if !r.inTable {
@@ -121,18 +160,24 @@ func (r *reader) layout(t token) bool {
 			r.out.Break()
 		}
 	case "pard":
-		r.outline, r.level, r.inTable = 0, 0, false
-		if r.place == inBody {
-			r.style = 0
-		}
+		r.outline, r.level, r.inTable, r.style, r.depthOfTable = 0, 0, false, 0, 0
 	case "outlinelevel":
 		r.outline = min(t.number, 8) + 1
 	case "ilvl":
 		r.level = min(max(t.number, 0), 8)
 	case "intbl":
 		r.inTable = true
+	case "itap":
+		r.depthOfTable = min(max(t.number, 0), maxNests)
+		r.inTable = r.depthOfTable > 0
+	case "nestcell":
+		r.endNestedCell()
+	case "nestrow":
+		r.endNestedRow(r.nested())
 	case "trowd":
-		r.row, r.next, r.head = nil, cell{}, false
+		r.row, r.next, r.head, r.edge = nil, cell{}, false, 0
+	case "trleft":
+		r.edge = t.number
 	case "trhdr":
 		r.head = true
 	case "clmgf":
@@ -144,7 +189,7 @@ func (r *reader) layout(t token) bool {
 	case "clvmrg":
 		r.next.downMore = true
 	case "cellx":
-		if len(r.row) < 1000 {
+		if r.next.right = t.number; len(r.row) < maxCells {
 			r.row = append(r.row, r.next)
 		}
 		r.next = cell{}
@@ -167,7 +212,7 @@ func (r *reader) newline(whole bool) {
 		} else {
 			r.words.Break()
 		}
-	case inNote, inHeader, inFooter:
+	case inNote, inHeader, inFooter, inBox:
 		r.besideParts = append(r.besideParts, r.beside.Text())
 	}
 }
@@ -175,77 +220,52 @@ func (r *reader) newline(whole bool) {
 // paragraph puts the text that was collected as what it is.
 func (r *reader) paragraph() {
 	t := r.words.Text()
-	marker := strings.TrimSpace(r.marker.String())
+	marker := bulleted(strings.TrimSpace(r.marker.String()))
 	r.marker.Reset()
+	boxes := r.boxes
+	r.boxes = nil
+	defer func() {
+		for _, b := range boxes {
+			if r.inTable {
+				r.line(b)
+			} else {
+				r.out.Paragraph(b)
+			}
+		}
+	}()
 	if t.String == "" {
 		return
 	}
 	if r.inTable {
-		if marker != "" {
-			t = flow.Text{String: marker + " " + t.String}
-		}
-		r.lines = append(r.lines, t)
+		r.line(flow.Prefixed(marker, t))
 		return
 	}
 	r.endTable()
-	level := r.outline
-	if n, ok := strings.CutPrefix(r.styles[r.style], "heading "); ok && level == 0 {
+	level, style := r.outline, r.styles[r.style]
+	if n, ok := strings.CutPrefix(style, "heading "); ok && level == 0 {
 		level, _ = strconv.Atoi(n)
+	}
+	if style == "title" && level == 0 {
+		level = 1
 	}
 	switch {
 	case level > 0 && level <= 9:
-		r.out.Heading(level, t)
+		r.out.Heading(level, flow.Prefixed(marker, t))
 	case marker != "":
-		if c := []rune(marker)[0]; c >= 0xe000 && c <= 0xf8ff || c == '·' {
-			marker = "•"
-		}
 		r.out.Item(r.level+1, marker, t)
+	case style == "caption":
+		r.out.Caption(t)
 	default:
 		r.out.Paragraph(t)
 	}
 }
 
-func (r *reader) endCell() {
-	in := r.inTable
-	r.inTable = true
-	r.paragraph()
-	r.inTable = in
-	r.texts = append(r.texts, flow.Lines(r.lines))
-	r.lines = nil
-}
-
-// endRow lays a row out by its definition.
-func (r *reader) endRow() {
-	if r.grid == nil {
-		r.grid, r.rows = flow.NewGrid(), 0
+// bulleted is the marker of an item; signs of symbol fonts and what stands for them become bullets.
+func bulleted(marker string) string {
+	if c, _ := utf8.DecodeRuneInString(marker); c >= 0xe000 && c <= 0xf8ff || c == '·' || marker == "o" {
+		return "•"
 	}
-	start := -1
-	for i, t := range r.texts {
-		var d cell
-		if i < len(r.row) {
-			d = r.row[i]
-		}
-		switch {
-		case d.acrossMore && start >= 0:
-			r.grid.Widen(start)
-		case d.downMore && r.grid.Last(i) != nil:
-			r.grid.Reach(r.rows, i)
-			start = -1
-		default:
-			r.grid.At(r.rows, i, t, 1, 1, r.head)
-			start = i
-		}
-	}
-	r.texts = nil
-	r.rows++
-}
-
-// endTable puts the table that was collected.
-func (r *reader) endTable() {
-	if r.grid != nil {
-		r.out.Table(r.grid.Table())
-		r.grid = nil
-	}
+	return marker
 }
 
 // decode turns bytes of a code page into text.
@@ -255,6 +275,14 @@ func (r *reader) decode() {
 	}
 	b := r.bytes
 	r.bytes = nil
+	if r.fonts[r.font] == symbolic && r.place != inFonts {
+		var s strings.Builder
+		for _, c := range b {
+			s.WriteRune(0xf000 + rune(c))
+		}
+		r.text(s.String())
+		return
+	}
 	s, err := r.charset().NewDecoder().Bytes(b)
 	if err != nil {
 		s = []byte(strings.ToValidUTF8(string(b), "\uFFFD"))
@@ -271,6 +299,17 @@ func (r *reader) charset() encoding.Encoding {
 		return e
 	}
 	return charmap.Windows1252
+}
+
+// symbolic is the charset of fonts whose signs are no letters.
+const symbolic = 2
+
+// shown is what the font shows of a text.
+func (r *reader) shown(s string) string {
+	if r.fonts[r.font] == symbolic || strings.ContainsFunc(s, func(c rune) bool { return c >= 0xe000 && c <= 0xf8ff }) {
+		return signs.Text(strings.TrimSuffix(r.names[r.font], ";"), s)
+	}
+	return s
 }
 
 var byFont = map[int]encoding.Encoding{128: japanese.ShiftJIS, 129: korean.EUCKR, 134: simplifiedchinese.GBK, 136: traditionalchinese.Big5, 161: charmap.Windows1253,

@@ -1,5 +1,6 @@
 // Package rtf reads Rich Text: paragraphs, headings by style and outline level, lists as they were shown, tables with merged cells, links,
-// footnotes and running lines. What the format calls destinations and does not name here, pictures among them, is skipped.
+// footnotes, fields of forms, text boxes and running lines. Changes that were tracked are accepted, hidden text is left out, and a table within
+// a cell becomes lines of it. What the format calls destinations and does not name here, pictures among them, is skipped.
 package rtf
 
 import (
@@ -39,16 +40,26 @@ func (Format) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{scan: scanner{in: b}, out: flow.New(l), depth: l.Depth, page: 1252, fonts: map[int]int{}, styles: map[int]string{}, state: state{skip: 1, font: -1}}
-	if err := r.read(); err != nil {
+	out := flow.New(l)
+	if err := Write(out, b, l.Depth); err != nil {
 		return nil, err
+	}
+	return out.Words()
+}
+
+// Write puts the blocks of a rich text.
+func Write(out *flow.Builder, b []byte, depth int) error {
+	r := &reader{scan: scanner{in: b}, out: out, depth: depth, page: 1252, fonts: map[int]int{}, styles: map[int]string{}, names: map[int]string{}, asked: field{result: undecided},
+		state: state{skip: 1, font: -1, twice: nowhere}}
+	if err := r.read(); err != nil {
+		return err
 	}
 	r.paragraph()
 	r.endTable()
 	for i, n := range r.notes {
 		r.out.Note(label(i+1), n)
 	}
-	return r.out.Words()
+	return r.out.Err()
 }
 
 // where text goes.
@@ -64,6 +75,11 @@ const (
 	inHeader
 	inFooter
 	inNote
+	inBox    // a text box: its paragraphs follow the one that it hangs on
+	inShape  // around a text box
+	inNested // the definition of a row of a table within a cell
+	inForm   // what a field of a form is
+	inChoice // one of those that a field of a form offers
 )
 
 // state is what braces restore.
@@ -74,7 +90,8 @@ type state struct {
 	strong, slant bool
 	hidden        bool
 	link          string
-	starred       bool // the next word names a destination that may be skipped
+	starred       bool  // the next word names a destination that may be skipped
+	twice         place // where what is said a second time in Unicode goes
 }
 
 // reader is a text being read.
@@ -87,6 +104,7 @@ type reader struct {
 
 	page   int         // code page of the document
 	fonts  map[int]int // charset of each
+	names  map[int]string
 	styles map[int]string
 	style  int // the one being named, or of the paragraph
 	name   strings.Builder
@@ -102,19 +120,23 @@ type reader struct {
 	high        rune
 	bytes       []byte // of characters in a code page, not decoded yet
 
-	inTable bool
-	grid    *flow.Grid
-	row     []cell // definitions of the row's cells
-	lines   []flow.Text
-	texts   []flow.Text
-	rows    int
-	head    bool
-	next    cell
-	notes   []flow.Text
-}
+	inTable      bool
+	depthOfTable int // of the paragraph: above 1 it stands in a table within a cell
+	row          []cell
+	edge         int // of the row, on its left, in twips
+	head         bool
+	next         cell
+	lines        []flow.Text
+	texts        []flow.Text
+	rows         []row
+	nests        [maxNests + 1]*nest
 
-// cell is how the definition of a row describes one.
-type cell struct{ across, acrossMore, down, downMore bool }
+	notes []flow.Text
+	boxes []flow.Text // that hang on the paragraph
+	asked field
+
+	inner *strings.Builder // where the text of a page within goes; nil: there is none
+}
 
 // read reads to the end. A file that ends early is damaged.
 func (r *reader) read() error {
@@ -175,20 +197,34 @@ func (r *reader) rest(s string) string {
 
 // text puts text where it goes.
 func (r *reader) text(s string) {
-	if s == "" || r.hidden && r.place == inBody {
+	if s == "" || r.hidden && r.place != inFonts && r.place != inStyles {
+		return
+	}
+	if r.place == inBody || r.place == inNote || r.place == inBox {
+		s = r.shown(s)
+	}
+	if r.inner != nil {
+		if r.place == inBody {
+			r.inner.WriteString(s)
+		}
 		return
 	}
 	look := flow.Look{Strong: r.strong, Emphasis: r.slant, Link: r.link}
 	switch r.place {
 	case inBody:
 		r.words.Add(s, look)
-	case inNote, inHeader, inFooter:
+	case inNote, inHeader, inFooter, inBox:
 		r.beside.Add(s, look)
 	case inMarker:
 		r.marker.WriteString(s)
 	case inInstruction:
 		r.instruction.WriteString(s)
 	case inFonts:
+		if len(r.names[r.font]) < 64 {
+			r.names[r.font] += s
+		}
+	case inChoice:
+		r.asked.choice.WriteString(s)
 	case inStyles:
 		r.name.WriteString(s)
 	}
@@ -207,9 +243,17 @@ func (r *reader) left(was state) {
 		r.name.Reset()
 		r.style = 0
 	case inInstruction:
-		r.link = address(r.instruction.String())
+		if r.place == inInstruction {
+			return
+		}
+		instruction := r.instruction.String()
 		r.instruction.Reset()
-	case inHeader, inFooter, inNote:
+		r.link = address(instruction)
+		r.answer(instruction)
+	case inChoice:
+		r.asked.choices = append(r.asked.choices, r.asked.choice.String())
+		r.asked.choice.Reset()
+	case inHeader, inFooter, inNote, inBox:
 		r.besideParts = append(r.besideParts, r.beside.Text())
 		text := flow.Lines(r.besideParts)
 		r.besideParts = nil
@@ -218,6 +262,10 @@ func (r *reader) left(was state) {
 			r.out.Header(text)
 		case inFooter:
 			r.out.Footer(text)
+		case inBox:
+			if text.String != "" {
+				r.boxes = append(r.boxes, text)
+			}
 		default:
 			r.notes = append(r.notes, text)
 			l := label(len(r.notes))

@@ -49,6 +49,7 @@ type Sheet struct {
 	Hidden bool
 	Count  func() (Rows, error) // once, to count: the cells need only be about as long as they will be
 	Open   func() (Rows, error)
+	Beside func(*flow.Builder) // puts what stands on the sheet beside its cells, behind them; nil: nothing does
 }
 
 // start is where a page begins.
@@ -63,6 +64,7 @@ type doc struct {
 	left   []int // by sheet: first column with something in it
 	starts []start
 	named  bool // the sheets' names stand on their pages
+	limits formats.Limits
 
 	sheet int
 	rows  Rows
@@ -72,7 +74,7 @@ type doc struct {
 
 // New counts the pages.
 func New(sheets []Sheet, l formats.Limits) (formats.Document, error) {
-	d := &doc{sheets: sheets, sheet: -1, named: len(sheets) > 1}
+	d := &doc{sheets: sheets, sheet: -1, named: len(sheets) > 1, limits: l}
 	for i := range sheets {
 		if err := d.count(i, l); err != nil {
 			return nil, err
@@ -132,7 +134,7 @@ func (d *doc) Close() {
 }
 
 // Read returns a page whatever the OCR option says: there is no picture to recognise.
-func (d *doc) Read(n int, _ formats.Want) (formats.Page, error) {
+func (d *doc) Read(n int, w formats.Want) (formats.Page, error) {
 	at := d.starts[n-1]
 	if err := d.seek(at); err != nil {
 		d.Close()
@@ -142,12 +144,12 @@ func (d *doc) Read(n int, _ formats.Want) (formats.Page, error) {
 	if n < len(d.starts) && d.starts[n].sheet == at.sheet {
 		end = d.starts[n].row
 	}
-	p, err := d.page(n, at, end)
+	p, err := d.page(n, w, at, end)
 	if err != nil {
 		d.Close()
 		return formats.Page{}, err
 	}
-	return formats.Page{Text: p}, nil
+	return p, nil
 }
 
 // seek makes the row where a page begins the next one.
@@ -177,7 +179,7 @@ func (d *doc) take() (*Row, error) {
 }
 
 // page reads rows until a page's end and writes its tables.
-func (d *doc) page(n int, at start, end int) (*document.Page, error) {
+func (d *doc) page(n int, w formats.Want, at start, end int) (formats.Page, error) {
 	s := d.sheets[at.sheet]
 	b := flow.New(formats.Limits{Pages: 1 << 30})
 	b.Part(s.Name, s.Hidden)
@@ -191,7 +193,7 @@ func (d *doc) page(n int, at start, end int) (*document.Page, error) {
 			break
 		}
 		if err != nil {
-			return nil, err
+			return formats.Page{}, err
 		}
 		if len(t.rows) > 0 && r.Index-t.rows[len(t.rows)-1] > endOfTable {
 			t.put(b)
@@ -200,8 +202,10 @@ func (d *doc) page(n int, at start, end int) (*document.Page, error) {
 		t.add(r)
 	}
 	t.put(b)
-	p, err := flow.Single(b, n)
-	return p.Text, err
+	if end < 0 && s.Beside != nil {
+		s.Beside(b)
+	}
+	return flow.Single(b, n, w, d.limits)
 }
 
 // table is the table being collected.

@@ -28,8 +28,8 @@ func (c Charset) Reader(r io.Reader) io.Reader {
 const detectBytes = 64 << 10
 
 // Detect finds the charset of a text by its first bytes: by its byte order mark, by the zeros that UTF-16 leaves in Latin text, UTF-8 where
-// the bytes are that, one of the charsets of East Asia or of Cyrillic, Greek, Hebrew and Arabic where they are that beyond doubt, and
-// else Latin-1 with the signs that Windows put into its gap.
+// the bytes are that, one of the charsets of East Asia or of Cyrillic, Greek, Hebrew and Arabic where they are that beyond doubt, one of
+// another part of Europe where it gives the letters of one of its languages and Latin-1 does not, and else Latin-1 with the signs that Windows put into its gap.
 func Detect(head []byte) Charset {
 	switch {
 	case bytes.HasPrefix(head, []byte{0xff, 0xfe, 0, 0}):
@@ -48,6 +48,9 @@ func Detect(head []byte) Charset {
 		return Charset{uni.UTF8BOM}
 	}
 	if e := guess(head); e != nil {
+		return Charset{e}
+	}
+	if e := byAlphabet(head); e != nil {
 		return Charset{e}
 	}
 	return Charset{charmap.Windows1252}

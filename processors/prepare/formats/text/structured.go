@@ -3,7 +3,11 @@ package text
 import (
 	"bytes"
 	"os"
+	"regexp"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/htmlindex"
 
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
@@ -41,7 +45,7 @@ func (Structured) Open(f *os.File, size int64, media string, l formats.Limits) (
 		return nil, err
 	}
 	out := flow.New(l)
-	out.Code(strings.TrimRight(clean(Decode(b)), " \n"))
+	out.Code(strings.TrimRight(clean(said(media, b)), " \n"))
 	return out.Words()
 }
 
@@ -51,4 +55,23 @@ func entities(media string, b []byte) error {
 		return nil
 	}
 	return xmltree.CheckProlog(bytes.NewReader(b))
+}
+
+var declares = regexp.MustCompile(`^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']`)
+
+// said is the text in the charset that XML declares; where it declares none, or lies, as it looks.
+func said(media string, b []byte) string {
+	m := declares.FindSubmatch(b[:min(len(b), 512)])
+	if media != XML || m == nil || utf8.Valid(b) {
+		return Decode(b)
+	}
+	e, err := htmlindex.Get(string(m[1]))
+	if err != nil {
+		return Decode(b)
+	}
+	out, err := e.NewDecoder().Bytes(b)
+	if err != nil || bytes.Contains(out, []byte("\uFFFD")) {
+		return Decode(b)
+	}
+	return string(out)
 }

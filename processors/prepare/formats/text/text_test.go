@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
 	"docstream/processors/prepare/formats/text"
@@ -50,6 +53,39 @@ func TestBytesAreDecoded(t *testing.T) {
 	} {
 		if got := text.Decode([]byte(c.in)); got != c.want {
 			t.Errorf("%s: got %q", name, got)
+		}
+	}
+}
+
+func TestTheLettersOfALanguageTellItsCharset(t *testing.T) {
+	for name, c := range map[string]struct {
+		charset encoding.Encoding
+		text    string
+	}{
+		"Polish, Windows":    {charmap.Windows1250, "Zażółć gęślą jaźń, to jest zwykły tekst."},
+		"Polish, ISO":        {charmap.ISO8859_2, "Zażółć gęślą jaźń, to jest zwykły tekst."},
+		"Czech":              {charmap.Windows1250, "Příliš žluťoučký kůň úpěl ďábelské ódy."},
+		"Hungarian":          {charmap.ISO8859_2, "Az őrült űrhajós szép fűzfánál nő."},
+		"Turkish":            {charmap.Windows1254, "İstanbul'da şöyle ığdır ağacı görünür, çünkü güzeldir."},
+		"Greek":              {charmap.Windows1253, "Αυτό είναι ένα απλό κείμενο για έλεγχο."},
+		"Russian, short":     {charmap.Windows1251, "Имя;Цена"},
+		"Russian, KOI8":      {charmap.KOI8R, "Привет, мир"},
+		"Russian, DOS":       {charmap.CodePage866, "Привет, мир"},
+		"Lithuanian":         {charmap.Windows1257, "Įlinkdama fechtuotojo špaga sublykčiojusi pragręžė apvalų arbūzą"},
+		"German and French":  {charmap.Windows1252, "Größe für José, Renée und François – 5 €"},
+		"Spanish":            {charmap.Windows1252, "¿Dónde está el niño? ¡Aquí!"},
+		"Icelandic":          {charmap.Windows1252, "Sævör grét áðan því úlpan var ónýt"},
+		"Danish":             {charmap.Windows1252, "Rødgrød med fløde på en å"},
+		"a name":             {charmap.Windows1252, "Müller"},
+		"prices":             {charmap.Windows1252, "5 €\n7 £\n½"},
+		"Swedish and French": {charmap.Windows1252, "Åsa, Zoë, Noël"},
+	} {
+		b, err := c.charset.NewEncoder().Bytes([]byte(c.text))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if got := text.Decode(b); got != c.text {
+			t.Errorf("%s: got %q, want %q", name, got, c.text)
 		}
 	}
 }

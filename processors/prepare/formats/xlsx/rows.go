@@ -1,6 +1,7 @@
 package xlsx
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -45,7 +46,7 @@ func (s *worksheet) open() (sheet.Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rows{sheet: s, body: r, scan: xmltree.NewScanner(r, s.book.pkg.Depth()), rest: s.merged, until: map[int]int{}}, nil
+	return &rows{sheet: s, body: r, scan: xmltree.NewScanner(r, s.book.pkg.Depth()), rest: s.merged, until: make([]int, maxColumns)}, nil
 }
 
 // rows is a pass over the rows of a sheet.
@@ -54,9 +55,11 @@ type rows struct {
 	body     io.ReadCloser
 	scan     *xmltree.Scanner
 	counting bool
-	row      int         // number of rows so far, from 0
-	rest     []area      // merged ranges that begin further down
-	until    map[int]int // by column: first row that no merged range reaches into
+	row      int    // number of rows so far, from 0
+	rest     []area // merged ranges that begin further down
+	until    []int  // by column: first row that no merged range reaches into
+	said     bool   // a row was not empty
+	lost     bool   // a cell names a string, and there are none
 }
 
 // Close ends the pass.
@@ -68,7 +71,13 @@ func (r *rows) Next() (*sheet.Row, error) {
 		t, err := r.scan.Next()
 		if err != nil {
 			if errors.Is(err, io.EOF) && r.counting {
-				slices.SortFunc(r.sheet.merged, func(a, b area) int { return (a.top-b.top)*maxColumns + a.left - b.left })
+				slices.SortFunc(r.sheet.merged, func(a, b area) int {
+					return cmp.Or(a.top-b.top, a.left-b.left, a.bottom-b.bottom, a.right-b.right)
+				})
+				r.sheet.merged = slices.Compact(r.sheet.merged)
+				if r.lost && !r.said {
+					return nil, formats.Corrupt(errors.New("the strings are missing, and there is nothing else"))
+				}
 			}
 			return nil, err
 		}
@@ -87,6 +96,7 @@ func (r *rows) Next() (*sheet.Row, error) {
 				return nil, err
 			}
 			if row != nil {
+				r.said = true
 				return row, nil
 			}
 		case "mergeCell", "hyperlink":
@@ -165,6 +175,9 @@ func (r *rows) read(n *xmltree.Node) (*sheet.Row, error) {
 		if column >= maxColumns {
 			return nil, formats.Corrupt(errors.New("more columns than a sheet has"))
 		}
+		if c.Attr("t") == "s" && len(r.sheet.book.strings) == 0 && strings.TrimSpace(c.Child("v").Content()) != "" {
+			r.lost = true
+		}
 		cell := sheet.Cell{Column: column}
 		cell.Text, cell.Word = r.value(c)
 		cell.Link = r.sheet.links[[2]int{out.Index, column}]
@@ -214,6 +227,9 @@ func (r *rows) merge(row *sheet.Row) {
 // value is what a cell shows and whether it is words.
 func (r *rows) value(c *xmltree.Node) (string, bool) {
 	v := c.Child("v").Content()
+	if f := strings.TrimSpace(c.Child("f").Content()); v == "" && f != "" && c.Child("is") == nil && c.Attr("t") != "str" {
+		return "=" + f, false // nobody has worked it out yet
+	}
 	switch c.Attr("t") {
 	case "s":
 		i, err := strconv.Atoi(strings.TrimSpace(v))
@@ -227,7 +243,7 @@ func (r *rows) value(c *xmltree.Node) (string, bool) {
 		}
 		return v, true
 	case "str":
-		return v, true
+		return unescaped(v), true
 	case "b":
 		if strings.TrimSpace(v) == "1" {
 			return "TRUE", false

@@ -24,6 +24,18 @@ type formatter struct {
 	book   *excelize.File
 	styles map[string]int // style of the scratch workbook by code or built-in number
 	cached map[key]string
+	old    bool // days count from 1904
+}
+
+// moment reads a date or a time in ISO 8601.
+func moment(value string) (time.Time, bool) {
+	value = strings.TrimSuffix(strings.TrimSpace(value), "Z")
+	for _, layout := range []string{"2006-01-02T15:04:05.999", "2006-01-02T15:04", "2006-01-02"} {
+		if t, err := time.Parse(layout, value); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }
 
 type key struct {
@@ -32,7 +44,7 @@ type key struct {
 }
 
 func (b *book) readStyles(main string, old bool) (*formatter, error) {
-	f := &formatter{book: excelize.NewFile(), styles: map[string]int{}, cached: map[key]string{}}
+	f := &formatter{book: excelize.NewFile(), styles: map[string]int{}, cached: map[key]string{}, old: old}
 	if err := f.book.SetWorkbookProps(&excelize.WorkbookPropsOptions{Date1904: &old}); err != nil {
 		return nil, formats.Corrupt(err)
 	}
@@ -60,8 +72,11 @@ func (b *book) readStyles(main string, old bool) (*formatter, error) {
 func (f *formatter) format(value string, style int, iso bool) string {
 	v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 	if iso {
-		if t, e := time.Parse("2006-01-02T15:04:05", strings.TrimSuffix(value, "Z")); e == nil {
-			v, err = float64(t.Unix())/86400+25569, nil
+		if t, ok := moment(value); ok {
+			v, err = float64(t.UnixMilli())/86_400_000+25_569, nil
+			if f.old {
+				v -= 1462
+			}
 		}
 	}
 	if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
@@ -82,8 +97,18 @@ func (f *formatter) format(value string, style int, iso bool) string {
 	return s
 }
 
-// builtin are the formats that Excel shows otherwise than the library does.
-var builtin = map[int]string{14: "m/d/yyyy", 20: "h:mm", 21: "h:mm:ss", 22: "m/d/yyyy h:mm"}
+// builtin are the formats that Excel shows otherwise than the library does. Those from 27 on are of East Asia.
+var builtin = map[int]string{5: `"$"#,##0_);("$"#,##0)`, 6: `"$"#,##0_);("$"#,##0)`, 7: `"$"#,##0.00_);("$"#,##0.00)`, 8: `"$"#,##0.00_);("$"#,##0.00)`,
+	12: "# ?/?", 13: "# ??/??", 14: "m/d/yyyy", 20: "h:mm", 21: "h:mm:ss", 22: "m/d/yyyy h:mm",
+	27: monthCJK, 28: dayCJK, 29: dayCJK, 30: "m/d/yy", 31: `yyyy"年"m"月"d"日"`, 32: "h:mm", 33: "h:mm:ss", 34: "h:mm AM/PM", 35: "h:mm:ss AM/PM", 36: monthCJK,
+	41: `_(* #,##0_);_(* \(#,##0\);_(* "-"_);_(@_)`, 42: `_($* #,##0_);_($* \(#,##0\);_($* "-"_);_(@_)`, 43: `_(* #,##0.00_);_(* \(#,##0.00\);_(* "-"??_);_(@_)`,
+	44: `_($* #,##0.00_);_($* \(#,##0.00\);_($* "-"??_);_(@_)`, 48: "##0.0E+0",
+	50: monthCJK, 51: dayCJK, 52: monthCJK, 53: dayCJK, 54: dayCJK, 55: "h:mm AM/PM", 56: "h:mm:ss AM/PM", 57: monthCJK, 58: dayCJK}
+
+const (
+	monthCJK = `yyyy"年"m"月"`
+	dayCJK   = `m"月"d"日"`
+)
 
 // shown has the library format a number. A format that it cannot read, or breaks on, shows the number as it is.
 func (f *formatter) shown(v float64, id int, code string) (s string) {
@@ -92,6 +117,26 @@ func (f *formatter) shown(v float64, id int, code string) (s string) {
 			s = general(v)
 		}
 	}()
+	if code == "" {
+		code = builtin[id]
+	}
+	if s, ok := plainly(code, v); ok {
+		return strings.TrimSpace(s)
+	}
+	if s, ok := engineering(code, v); ok {
+		return s
+	}
+	if nothing(code, v) {
+		return ""
+	}
+	if v == 0 {
+		part, text, alone := ofZero(code)
+		if alone {
+			return text
+		}
+		code = part
+	}
+	code = fixed(code, v)
 	name := code
 	if name == "" {
 		name = strconv.Itoa(id)
@@ -102,9 +147,6 @@ func (f *formatter) shown(v float64, id int, code string) (s string) {
 			return general(v)
 		}
 		want := &excelize.Style{NumFmt: id}
-		if code == "" {
-			code = builtin[id]
-		}
 		if code != "" {
 			want = &excelize.Style{CustomNumFmt: &code}
 		}
@@ -121,7 +163,7 @@ func (f *formatter) shown(v float64, id int, code string) (s string) {
 	if err != nil {
 		return general(v)
 	}
-	return strings.TrimSpace(s)
+	return fraction(code, strings.TrimSpace(s))
 }
 
 // general writes a number as the format General does where there is room: 15 digits, an exponent only for the very large and small.

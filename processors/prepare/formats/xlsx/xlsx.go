@@ -1,4 +1,8 @@
-// Package xlsx reads Excel workbooks: each sheet a page, numbers and dates as Excel shows them, merged cells as spans.
+// Package xlsx reads Excel workbooks: each sheet a page, numbers and dates as Excel shows them, merged cells as spans. What is drawn on a
+// sheet follows its cells: pictures, text boxes, the data of charts.
+//
+// Rows and columns that are hidden are read like others, and a sheet that is hidden is a page that says so. A formula that nobody has worked
+// out is shown as it is written. Comments are left out.
 //
 // Sheets are streamed; shared strings are held, bounded. What a sheet claims of its size is not looked at.
 package xlsx
@@ -7,7 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"docstream/processors/prepare/formats"
 	"docstream/processors/prepare/formats/opc"
@@ -41,6 +48,9 @@ func (Format) Open(f *os.File, size int64, _ string, l formats.Limits) (formats.
 	main, err := p.Main()
 	if err != nil {
 		return nil, err
+	}
+	if strings.HasSuffix(main, ".bin") {
+		return nil, formats.Unsupported("the binary format of Excel")
 	}
 	b := &book{pkg: p}
 	sheets, err := b.open(main)
@@ -83,12 +93,15 @@ func (b *book) open(main string) ([]sheet.Sheet, error) {
 		if !b.pkg.Has(rel.Target) {
 			return nil, formats.Corrupt(fmt.Errorf("sheet %q is missing", rel.Target))
 		}
+		if err := b.pkg.Begins(rel.Target, "worksheet"); err != nil {
+			return nil, err
+		}
 		if len(out) == maxSheets {
 			return nil, formats.TooLarge("more than %d sheets", maxSheets)
 		}
 		s := &worksheet{book: b, part: rel.Target}
 		state := n.Attr("state")
-		out = append(out, sheet.Sheet{Name: n.Attr("name"), Hidden: state == "hidden" || state == "veryHidden", Count: s.count, Open: s.open})
+		out = append(out, sheet.Sheet{Name: n.Attr("name"), Hidden: state == "hidden" || state == "veryHidden", Count: s.count, Open: s.open, Beside: s.drawn})
 	}
 	if len(out) == 0 {
 		return nil, formats.Corrupt(errors.New("no sheets"))
@@ -122,5 +135,21 @@ func rich(n *xmltree.Node) string {
 			s.WriteString(c.Child("t").Content())
 		}
 	}
-	return s.String()
+	return unescaped(s.String())
+}
+
+var escaped = regexp.MustCompile(`_x([0-9A-Fa-f]{4})_`)
+
+// unescaped puts in the characters that XML has no place for and that Excel writes as _x000D_.
+func unescaped(s string) string {
+	if !strings.Contains(s, "_x") {
+		return s
+	}
+	return escaped.ReplaceAllStringFunc(s, func(m string) string {
+		n, err := strconv.ParseUint(m[2:6], 16, 16)
+		if r := rune(n); err == nil && !utf16.IsSurrogate(r) {
+			return string(r)
+		}
+		return m
+	})
 }

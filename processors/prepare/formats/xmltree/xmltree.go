@@ -5,13 +5,16 @@
 package xmltree
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
 	"golang.org/x/net/html/charset"
+	"golang.org/x/text/encoding/unicode"
 
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
@@ -142,9 +145,21 @@ type Scanner struct {
 
 // NewScanner returns a scanner of r that goes at most depth elements deep.
 func NewScanner(r io.Reader, depth int) *Scanner {
-	d := xml.NewDecoder(&guard{r: r})
-	d.CharsetReader = charset.NewReaderLabel
-	return &Scanner{d: d, limit: depth}
+	return &Scanner{d: decoder(r), limit: depth}
+}
+
+// decoder reads XML in the charset that it names, or in UTF-16 where it begins with the mark of that.
+func decoder(r io.Reader) *xml.Decoder {
+	in := bufio.NewReader(&guard{r: r})
+	mark, _ := in.Peek(2)
+	if !bytes.Equal(mark, []byte{0xff, 0xfe}) && !bytes.Equal(mark, []byte{0xfe, 0xff}) {
+		d := xml.NewDecoder(in)
+		d.CharsetReader = charset.NewReaderLabel
+		return d
+	}
+	d := xml.NewDecoder(unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder().Reader(in))
+	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // it is what it is
+	return d
 }
 
 // Next returns the next token that matters: the start of an element, its end, or text. At the end of the document it returns io.EOF.
@@ -187,8 +202,7 @@ func checkDirective(d xml.Directive) error {
 
 // CheckProlog refuses a document whose type declares entities. Damage is no concern of it.
 func CheckProlog(r io.Reader) error {
-	d := xml.NewDecoder(&guard{r: r})
-	d.CharsetReader = charset.NewReaderLabel
+	d := decoder(r)
 	for {
 		t, err := d.RawToken()
 		if err != nil {
@@ -260,21 +274,39 @@ func Parse(r io.Reader, depth int) (*Node, error) {
 	}
 }
 
-// Each reads the document and calls f with every element that stands directly within one of the containers, which are named without
-// prefix. Containers may lie within one another; f sees none of them.
-func Each(r io.Reader, depth int, containers map[string]bool, f func(*Node) error) error {
+// Begins refuses a document whose first element has another name.
+func Begins(r io.Reader, depth int, name string) error {
 	s := NewScanner(r, depth)
-	inside := []bool{}
 	for {
 		t, err := s.Next()
-		if errors.Is(err, io.EOF) {
+		if err != nil {
+			return formats.Corrupt(err)
+		}
+		if start, ok := t.(xml.StartElement); ok {
+			if start.Name.Local != name {
+				return formats.Corrupt(fmt.Errorf("the part is a %q", start.Name.Local))
+			}
+			return nil
+		}
+	}
+}
+
+// Each reads the document and calls f with every element that stands directly within one of the containers, which are named without
+// prefix. Containers may lie within one another; f sees none of them. A document without an element is damaged.
+func Each(r io.Reader, depth int, containers map[string]bool, f func(*Node) error) error {
+	s := NewScanner(r, depth)
+	inside, began := []bool{}, false
+	for {
+		t, err := s.Next()
+		if errors.Is(err, io.EOF) && began {
 			return nil
 		}
 		if err != nil {
-			return err
+			return formats.Corrupt(err)
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
+			began = true
 			if within := len(inside) > 0 && inside[len(inside)-1]; within && !containers[t.Name.Local] {
 				n, err := s.Tree(t)
 				if err != nil {
