@@ -55,6 +55,9 @@ func Register(m *engine.Mux, model Source, orientation ...Source) {
 			return Result{}, fault.Document(schemas.PageCorrupt, "%s", schemas.Codes[schemas.PageCorrupt].Meaning).Because(err)
 		}
 		regions, err := f.Find(im)
+		if errors.As(err, new(*fault.Error)) { // the shared device's
+			return Result{}, err
+		}
 		if err != nil {
 			return Result{}, fault.Puzzle(schemas.LayoutFailed, "%s", schemas.Codes[schemas.LayoutFailed].Meaning).Because(err)
 		}

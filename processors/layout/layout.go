@@ -87,7 +87,7 @@ func (s *Stage) Work(ctx context.Context, e *schemas.PagePrepared, _ schemas.Del
 		return nil, err
 	}
 	out := &schemas.PageLaidOut{
-		Head: e.Head, Page: e.Page, RequestID: e.RequestID, Class: e.Class, Priority: e.Priority, Image: e.Image,
+		Head: e.Head, Page: e.Page, RequestID: e.RequestID, Class: e.Class, Priority: e.Priority, Image: e.Image, Text: e.Text,
 		Regions: res.Regions, Options: e.Options, Pipeline: e.Pipeline,
 		Costs: append(append([]schemas.StageCost{}, e.Costs...), schemas.StageCost{Stage: stageName, Device: s.cfg.Device,
 			CPUMicros: usage.CPU.Microseconds(), WallMicros: usage.Wall.Microseconds()}),

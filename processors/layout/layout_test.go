@@ -78,7 +78,7 @@ func newEngine(t testing.TB, args ...string) *engine.Pool {
 func event() *schemas.PagePrepared {
 	return &schemas.PagePrepared{
 		Head: schemas.Head{EventID: "evt_x", Tenant: "acme", JobID: "job_01", Run: 1}, Page: 4, RequestID: "req_1", Class: "gpu", Priority: "low",
-		Image: schemas.Image{Key: "work/x.png", DPI: 150, Width: 8, Height: 9}, Options: schemas.Options{OCR: "force"}, Pipeline: "pv_1",
+		Image: schemas.Image{Key: "work/x.png", DPI: 150, Width: 8, Height: 9}, Text: "work/x.text.json", Options: schemas.Options{OCR: "force"}, Pipeline: "pv_1",
 		Costs: []schemas.StageCost{{Stage: "prepare", Device: "cpu", CPUMicros: 1}},
 	}
 }
@@ -97,7 +97,7 @@ func TestAPreparedPageIsLaidOutAndAllElseIsCopied(t *testing.T) {
 		t.Errorf("costs %+v", got.Costs)
 	}
 	want := &schemas.PageLaidOut{Head: in.Head, Page: 4, RequestID: "req_1", Class: "gpu", Priority: "low", Image: in.Image, Options: in.Options,
-		Pipeline: "pv_1", Regions: []schemas.LaidRegion{{Kind: "text", Score: .9, X1: 5, Y1: 5}}, Costs: got.Costs}
+		Text: "work/x.text.json", Pipeline: "pv_1", Regions: []schemas.LaidRegion{{Kind: "text", Score: .9, X1: 5, Y1: 5}}, Costs: got.Costs}
 	want.EventID, want.At = got.EventID, got.At
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -29,7 +29,10 @@ const (
 	insideShare = 0.5  // of a line in a region for it to belong there
 	textShare   = 0.25 // of a figure that is lines: above it the region is none: a form is often taken for a figure
 	runningRows = 2    // of a running header or footer, at most
-	tallLine    = 1.25 // heights of the usual line from which one is set larger
+	tallLine    = 1.15 // sizes of most text, from which a line is set larger
+	sectionSize = 1.3  // likewise, of the headings of sections: between the 1.5 and 1.17 that browsers give the second and third level
+	chapterSize = 1.7  // likewise, of a title: between 2 and 1.5
+	sameSize    = 1.08 // of a size to the next smaller one, up to which headings are of one level: letters of print differ by a pixel
 	marginShare = 0.15 // of the page's height in which headers and footers are believed
 )
 
@@ -66,11 +69,20 @@ func (a *assembly) blocks() []document.Block {
 	}
 	forms, kept, loose := a.forms(kept, loose)
 	kept = append(append(kept, forms...), a.paragraphs(loose)...)
+	var parts []draft
 	var out []document.Block
 	for _, d := range a.order(kept) {
-		for _, part := range a.items(d) {
-			out = append(out, a.block(part))
+		for _, part := range a.titled(d) {
+			parts = append(parts, a.items(part)...)
 		}
+	}
+	levels := a.levels(parts)
+	for i, d := range parts {
+		b := a.block(d)
+		if b.Kind == document.Heading {
+			b.Level = levels[i]
+		}
+		out = append(out, b)
 	}
 	return out
 }
@@ -139,13 +151,7 @@ func (a *assembly) settle(d *draft) {
 }
 
 // tall reports whether lines are larger than the usual one of the page.
-func (a *assembly) tall(lines []placed) bool {
-	var heights []float64
-	for _, l := range lines {
-		heights = append(heights, l.quad.height())
-	}
-	return median(heights) >= tallLine*a.body
-}
+func (a *assembly) tall(lines []placed) bool { return a.large(lines) >= tallLine }
 
 // order puts running headers first and footers last, the rest by columns.
 func (a *assembly) order(drafts []draft) []draft {
@@ -191,10 +197,7 @@ func (a *assembly) block(d draft) document.Block {
 		b.Lines = append(b.Lines, a.line(l))
 	}
 	b.Text = join(b.Lines)
-	switch b.Kind {
-	case document.Heading:
-		b.Level = a.level(ordered)
-	case document.ListItem:
+	if b.Kind == document.ListItem {
 		b.Level = 1
 	}
 	return b
@@ -208,17 +211,11 @@ func mean(lines []placed) float64 {
 	return sum / float64(len(lines))
 }
 
-// level guesses a heading's level from its height against the page's usual line.
-func (a *assembly) level(lines []placed) int {
-	var heights []float64
+// large is how large lines are set, in that of most text of the page.
+func (a *assembly) large(lines []placed) float64 {
+	var sizes []float64
 	for _, l := range lines {
-		heights = append(heights, l.quad.height())
+		sizes = append(sizes, a.size(l))
 	}
-	switch ratio := median(heights) / max(a.body, 1); {
-	case ratio >= 1.6:
-		return 1
-	case ratio >= 1.15:
-		return 2
-	}
-	return 3
+	return median(sizes) / max(a.print, 1)
 }

@@ -35,18 +35,30 @@ func Register(m *engine.Mux, models *engine.Models) {
 		if err != nil {
 			return Result{}, fault.Document(schemas.PageCorrupt, "%s", schemas.Codes[schemas.PageCorrupt].Meaning).Because(err)
 		}
-		p, err := r.Page(im, req.Number, req.DPI, req.Regions)
+		p, err := r.read(im, req)
+		if errors.As(err, new(*fault.Error)) { // the shared device's
+			return Result{}, err
+		}
 		if err != nil {
 			return Result{}, fault.Puzzle(schemas.OCRFailed, "%s", schemas.Codes[schemas.OCRFailed].Meaning).Because(err)
+		}
+		var figures []Figure
+		if req.Figures && len(req.Text) == 0 {
+			if figures, err = crop(p, im, req.DPI); err != nil {
+				return Result{}, err
+			}
 		}
 		b, err := json.Marshal(p)
 		if err != nil {
 			return Result{}, fmt.Errorf("encode page: %w", err)
 		}
 		lines, words := count(p)
-		return Result{b, lines, words, p.Confidence}, nil
+		return Result{b, lines, words, p.Confidence, figures}, nil
 	})
 }
+
+// together is how many pixels of width a page's lines of one bucket go to a device with: it makes its batches of them and of other pages'.
+const together = 16 << 10
 
 // Open loads the models of a set into a reader.
 func Open(models *engine.Models) (*Reader, error) {
@@ -67,8 +79,8 @@ func Open(models *engine.Models) (*Reader, error) {
 	if len(rec) > 1 {
 		m.Thorough = &Recogniser{rec[1].Model, rec[1].Name, rec[1].Dictionary}
 	}
-	if set.Device == engine.CUDA {
-		m.Together = 16 << 10
+	if set.Shares() || set.Device == engine.CUDA {
+		m.Together = together
 	}
 	return NewReader(m), nil
 }

@@ -13,6 +13,7 @@ type transcript struct {
 	chars []char
 	score float64 // mean over the characters
 	model string  // that read it
+	rise  float64 // of its capitals above its base, as a share of the quad's height; 0: not known
 }
 
 // char is one class the model saw; at is its place, first in steps, then as a fraction of the line's width.

@@ -84,7 +84,7 @@ func (d *detector) look(im *raster.Image, w, h int) ([]quad, error) {
 	sx, sy := float64(im.W)/float64(w), float64(im.H)/float64(h)
 	for i := range quads {
 		for k, p := range quads[i] {
-			quads[i][k] = point{min(max(p.X*sx, 0), float64(im.W)), min(max(p.Y*sy, 0), float64(im.H))}
+			quads[i][k] = at(min(max(p.X*sx, 0), float64(im.W)), min(max(p.Y*sy, 0), float64(im.H)))
 		}
 	}
 	return quads, nil
@@ -162,7 +162,7 @@ func (d *detector) component(s int32, w, h int) []point {
 		d.stack = d.stack[:len(d.stack)-1]
 		x, y := i%w, i/w
 		if x == 0 || x == w-1 || d.marks[i-1] == blank || d.marks[i+1] == blank {
-			d.points = append(d.points, point{float64(x), float64(y)})
+			d.points = append(d.points, at(float64(x), float64(y)))
 		}
 		for yy := max(0, y-1); yy <= min(h-1, y+1); yy++ {
 			for xx := max(0, x-1); xx <= min(w-1, x+1); xx++ {

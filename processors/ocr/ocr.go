@@ -17,7 +17,7 @@ import (
 )
 
 // Version names this stage's algorithm; it is part of the pipeline version and changes with anything that can change a result.
-const Version = "ocr/5"
+const Version = "ocr/9"
 
 const stageName = "ocr"
 
@@ -71,6 +71,10 @@ type Request struct {
 	Number    int
 	DPI       int
 	Regions   []schemas.LaidRegion
+	Languages []string // codes the page is said to be in; where the quick recogniser lacks letters of one, the thorough one reads every line
+
+	Figures bool   // with the pictures of figures
+	Text    []byte // a document.Page that the image shows only what it lacks; empty: the image shows the page
 }
 
 // Result is the page result.
@@ -79,4 +83,12 @@ type Result struct {
 	Lines      int
 	Words      int
 	Confidence float64
+
+	Figures []Figure // what the figures show
+}
+
+// Figure is one object beside the result.
+type Figure struct {
+	Name string // below the result
+	PNG  []byte
 }

@@ -82,7 +82,7 @@ func (r *Reader) sample(v view) (float64, error) {
 	slices.SortStableFunc(quads, func(a, b quad) int {
 		return cmp.Compare(max(b.width(), b.height()), max(a.width(), a.height()))
 	})
-	read, err := r.quick.read(r.sampled.of(v.image), quads[:min(len(quads), turnSample)])
+	read, err := r.quick.read(r.sampled.of(v.image), uprights(quads[:min(len(quads), turnSample)]))
 	return meanScore(read), err
 }
 

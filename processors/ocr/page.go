@@ -90,6 +90,8 @@ type assembly struct {
 	regions       []region
 	body          float64 // median height of a line
 	slant         float64 // radians
+	print         float64 // pixels: how high the capitals of most text are
+	usualRise     float64 // that of the lines, as a share of their boxes' heights
 
 	across, down []ruling.Rule // drawn on the page, without the slant
 }
@@ -121,12 +123,13 @@ func (a *assembly) place(lines []line) {
 			var q quad
 			for i, c := range l.quad {
 				x, y := c.X-a.width/2, c.Y-a.height/2
-				q[i] = point{x*cos - y*sin + a.width/2, x*sin + y*cos + a.height/2}
+				q[i] = at(x*cos-y*sin+a.width/2, x*sin+y*cos+a.height/2)
 			}
 			p.flat = q.around()
 		}
 		a.lines = append(a.lines, p)
 	}
+	a.measure()
 }
 
 func median(v []float64) float64 {

@@ -5,14 +5,17 @@ import (
 	"math"
 	"slices"
 
+	"docstream/internal/engine/convex"
 	"docstream/internal/engine/raster"
 	"docstream/internal/engine/reading"
 )
 
 // point is a place on an image, in pixels.
-type point struct{ X, Y float64 }
+type point = convex.Point
 
-func distance(a, b point) float64 { return math.Hypot(a.X-b.X, a.Y-b.Y) }
+func at(x, y float64) point { return point{X: x, Y: y} }
+
+func distance(a, b point) float64 { return convex.Distance(a, b) }
 
 // quad is a rectangle that may be turned: top left, top right, bottom right, bottom left of the text in it.
 type quad [4]point
@@ -34,8 +37,8 @@ func (q quad) around() reading.Box {
 
 // part is the quad between two fractions of the width.
 func (q quad) part(from, to float64) quad {
-	at := func(a, b point, f float64) point { return point{a.X + (b.X-a.X)*f, a.Y + (b.Y-a.Y)*f} }
-	return quad{at(q[0], q[1], from), at(q[0], q[1], to), at(q[3], q[2], to), at(q[3], q[2], from)}
+	on := func(a, b point, f float64) point { return at(a.X+(b.X-a.X)*f, a.Y+(b.Y-a.Y)*f) }
+	return quad{on(q[0], q[1], from), on(q[0], q[1], to), on(q[3], q[2], to), on(q[3], q[2], from)}
 }
 
 // upright turns a quad that is at least 1.5 times as high as wide by a quarter: what was its right side becomes the top, as PP-OCR reads
@@ -45,6 +48,15 @@ func (q quad) upright() quad {
 		return quad{q[1], q[2], q[3], q[0]}
 	}
 	return q
+}
+
+// uprights makes each quad upright.
+func uprights(quads []quad) []quad {
+	out := make([]quad, len(quads))
+	for i, q := range quads {
+		out[i] = q.upright()
+	}
+	return out
 }
 
 // onto maps a w by h image onto the quad. The detector's boxes are rectangles, so three corners say it all.
@@ -68,8 +80,8 @@ func (r rectangle) corners() quad {
 	hx, hy := r.ux*r.w/2, r.uy*r.w/2
 	nx, ny := -r.uy*r.h/2, r.ux*r.h/2
 	p := []point{
-		{r.centre.X - hx - nx, r.centre.Y - hy - ny}, {r.centre.X + hx - nx, r.centre.Y + hy - ny},
-		{r.centre.X + hx + nx, r.centre.Y + hy + ny}, {r.centre.X - hx + nx, r.centre.Y - hy + ny},
+		at(r.centre.X-hx-nx, r.centre.Y-hy-ny), at(r.centre.X+hx-nx, r.centre.Y+hy-ny),
+		at(r.centre.X+hx+nx, r.centre.Y+hy+ny), at(r.centre.X-hx+nx, r.centre.Y-hy+ny),
 	}
 	slices.SortStableFunc(p, func(a, b point) int { return cmp.Compare(a.X, b.X) })
 	if p[1].Y <= p[0].Y {
@@ -81,35 +93,10 @@ func (r rectangle) corners() quad {
 	return quad{p[0], p[2], p[3], p[1]}
 }
 
-// hull returns the convex hull of points (Andrew's monotone chain); it sorts its argument.
-func hull(p []point) []point {
-	slices.SortFunc(p, func(a, b point) int { return cmp.Or(cmp.Compare(a.X, b.X), cmp.Compare(a.Y, b.Y)) })
-	p = slices.Compact(p)
-	if len(p) < 3 {
-		return p
-	}
-	turn := func(o, a, b point) float64 { return (a.X-o.X)*(b.Y-o.Y) - (a.Y-o.Y)*(b.X-o.X) }
-	h := make([]point, 0, len(p)+1)
-	add := func(q point, least int) {
-		for len(h) >= least && turn(h[len(h)-2], h[len(h)-1], q) <= 0 {
-			h = h[:len(h)-1]
-		}
-		h = append(h, q)
-	}
-	for _, q := range p {
-		add(q, 2)
-	}
-	least := len(h) + 1
-	for i := len(p) - 2; i >= 0; i-- {
-		add(p[i], least)
-	}
-	return h[:len(h)-1]
-}
-
 // smallestRectangle is the rectangle of least area around the points: one of its sides lies on a side of their hull (Freeman and
 // Shapira 1975).
 func smallestRectangle(p []point) rectangle {
-	h := hull(p)
+	h := convex.Hull(p)
 	if len(h) == 0 {
 		return rectangle{ux: 1}
 	}
@@ -128,7 +115,7 @@ func smallestRectangle(p []point) rectangle {
 		}
 		if s := (u1 - u0) * (v1 - v0); s < area {
 			u, v := (u0+u1)/2, (v0+v1)/2
-			best, area = rectangle{point{u*ux - v*uy, u*uy + v*ux}, ux, uy, u1 - u0, v1 - v0}, s
+			best, area = rectangle{at(u*ux-v*uy, u*uy+v*ux), ux, uy, u1 - u0, v1 - v0}, s
 		}
 	}
 	return best

@@ -46,6 +46,7 @@ type Reader struct {
 	quick    *recogniser
 	thorough *recogniser // nil: there is no cascade
 	doubt    float64
+	waver    float64
 	compass  *compass.Compass
 
 	turned         [4]raster.Image // by quarters: the memory of views
@@ -57,9 +58,9 @@ type Reader struct {
 
 // NewReader makes a reader.
 func NewReader(m Models) *Reader {
-	r := &Reader{detector: newDetector(m.Detection, m.Reading.Side), quick: newRecogniser(m.Quick, m.Together, m.Reading.Width), doubt: m.Reading.Doubt}
+	r := &Reader{detector: newDetector(m.Detection, m.Reading.Side), quick: newRecogniser(m.Quick, m.Together, m.Reading.Width), doubt: m.Reading.Doubt, waver: m.Reading.WordDoubt}
 	if m.Thorough != nil {
-		r.thorough = newRecogniser(*m.Thorough, m.Together, m.Reading.Width)
+		r.thorough = newRecogniser(*m.Thorough, m.Together, m.Reading.Thorough)
 	}
 	if m.Orientation != nil {
 		r.compass = compass.New(m.Orientation)
@@ -79,7 +80,7 @@ func (r *Reader) lines(im *raster.Image) (v view, out []line, unread int, err er
 		return v, nil, 0, err
 	}
 	pages := r.pages.of(v.image)
-	read, err := r.quick.read(pages, v.quads)
+	read, err := r.quick.read(pages, uprights(v.quads))
 	if err != nil {
 		return v, nil, 0, err
 	}
@@ -90,12 +91,12 @@ func (r *Reader) lines(im *raster.Image) (v view, out []line, unread int, err er
 		}
 		if turned.degrees != 0 {
 			v, pages = turned, r.pages.of(turned.image)
-			if read, err = r.quick.read(pages, v.quads); err != nil {
+			if read, err = r.quick.read(pages, uprights(v.quads)); err != nil {
 				return v, nil, 0, err
 			}
 		}
 	}
-	if err := r.again(pages, v.quads, read); err != nil {
+	if err := r.again(pages, read); err != nil {
 		return v, nil, 0, err
 	}
 	for _, s := range read {
@@ -107,30 +108,6 @@ func (r *Reader) lines(im *raster.Image) (v view, out []line, unread int, err er
 		}
 	}
 	return v, out, unread, nil
-}
-
-// again has the thorough model read the lines that the quick one is unsure of. Which lines these are depends on each line alone (P5).
-func (r *Reader) again(pages *pyramid, quads []quad, read []transcript) error {
-	if r.thorough == nil {
-		return nil
-	}
-	var places []int
-	var doubtful []quad
-	for i, s := range read {
-		if s.score < r.doubt {
-			places, doubtful = append(places, i), append(doubtful, quads[i])
-		}
-	}
-	second, err := r.thorough.read(pages, doubtful)
-	if err != nil {
-		return err
-	}
-	for k, i := range places {
-		if second[k].score >= minLineScore { // the models' scores are not of one scale: which is greater says nothing
-			read[i] = second[k]
-		}
-	}
-	return nil
 }
 
 // Where a page is taken to be written in signs that the recognisers do not know: they read such lines with little certainty.

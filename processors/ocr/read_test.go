@@ -23,6 +23,8 @@ import (
 	_ "golang.org/x/image/tiff"
 
 	"docstream/internal/engine"
+	"docstream/internal/engine/convex"
+	"docstream/internal/engine/photo"
 	"docstream/internal/engine/raster"
 	"docstream/ops/bench/paper"
 	"docstream/processors/ocr"
@@ -416,6 +418,28 @@ func TestAPageSkewedByUpToFifteenDegreesIsRead(t *testing.T) {
 		p := read(t, r, raster.From(paper.Turned(im, degrees*math.Pi/180)), 150)
 		if f := f1(wordsOf(p), strings.Fields(prose)); f < .93 || p.Rotation != 0 {
 			t.Errorf("skewed by %v: word F1 %.4f, turned by %d", degrees, f, p.Rotation)
+		}
+	}
+}
+
+func TestASheetPhotographedAtAnAngleIsRead(t *testing.T) {
+	r := reader(t)
+	ground := image.NewGray(image.Rect(0, 0, 1600, 2100))
+	draw.Draw(ground, ground.Rect, image.NewUniform(color.Gray{70}), image.Point{}, draw.Src)
+	draw.Draw(ground, image.Rect(180, 170, 1420, 1924), drawn(t, 150, 11, 1240, 1754, prose, prose), image.Point{}, draw.Src)
+	for name, camera := range map[string][4]convex.Point{
+		"from below":    {{X: 0, Y: 0}, {X: 1599, Y: 0}, {X: 1400, Y: 2099}, {X: 200, Y: 2099}},
+		"from a corner": {{X: 60, Y: 40}, {X: 1500, Y: 160}, {X: 1590, Y: 2090}, {X: 10, Y: 1900}},
+	} {
+		picture := photo.Flatten(ground, camera)
+		corners, ok := photo.Sheet(picture)
+		if !ok {
+			t.Errorf("%s: no sheet was found", name)
+			continue
+		}
+		p := read(t, r, raster.From(photo.Flatten(picture, corners)), 150)
+		if f := f1(wordsOf(p), strings.Fields(prose+" "+prose)); f < .95 {
+			t.Errorf("%s: word F1 %.4f", name, f)
 		}
 	}
 }

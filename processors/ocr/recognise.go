@@ -28,6 +28,9 @@ type recogniser struct {
 	norm       *raster.Norm
 	crop       raster.Image
 	input      []float32
+	gauge      gauge
+	rises      []float64 // of a batch's lines
+	ink        []bool    // of the columns of a batch's lines, one behind the other
 }
 
 func newRecogniser(m Recogniser, together int, width float64) *recogniser {
@@ -49,11 +52,11 @@ func newJob(i int, q quad, share float64) job {
 	return job{i, q, w, max((w+bucketStep-1)/bucketStep*bucketStep, minBucket)}
 }
 
-// read returns the text of each quad, in the order of quads.
+// read returns the text of each quad, in the order of quads, which are upright.
 func (r *recogniser) read(pages *pyramid, quads []quad) ([]transcript, error) {
 	jobs := make([]job, len(quads))
 	for i, q := range quads {
-		jobs[i] = newJob(i, q.upright(), r.width)
+		jobs[i] = newJob(i, q, r.width)
 	}
 	slices.SortStableFunc(jobs, func(a, b job) int { return cmp.Compare(a.bucket, b.bucket) })
 	out := make([]transcript, len(quads))
@@ -76,19 +79,21 @@ func (r *recogniser) batch(pages *pyramid, jobs []job, out []transcript) error {
 	size := 3 * lineHeight * bucket
 	r.input = grow(r.input, len(jobs)*size)
 	clear(r.input) // padding is zero, the middle grey
+	r.ink, r.rises = r.ink[:0], r.rises[:0]
 	for k, j := range jobs {
 		src, scale := pages.level(j.quad.height() / lineHeight)
 		a := j.quad.onto(j.width, lineHeight)
 		a.X0, a.XX, a.XY, a.Y0, a.YX, a.YY = a.X0*scale, a.XX*scale, a.XY*scale, a.Y0*scale, a.YX*scale, a.YY*scale
 		raster.Warp(&r.crop, src, j.width, lineHeight, a)
 		r.norm.Fill(r.input[k*size:(k+1)*size], &r.crop, bucket, lineHeight)
+		r.ink, r.rises = r.gauge.ink(r.ink, &r.crop), append(r.rises, r.gauge.rise(&r.crop))
 	}
 	shape := []int64{int64(len(jobs)), 3, lineHeight, int64(bucket)}
 	return r.model.Run(shape, r.input, func(t []engine.Tensor) error {
 		if len(t) != 2 || len(t[0].Shape) != 2 || len(t[0].Int) != len(t[1].Float) || int(t[0].Shape[0]) != len(jobs) {
 			return fmt.Errorf("the recogniser's outputs are not classes and scores of %d lines", len(jobs))
 		}
-		steps := int(t[0].Shape[1])
+		steps, ink := int(t[0].Shape[1]), r.ink
 		for k, j := range jobs {
 			s, err := r.decode(t[0].Int[k*steps:(k+1)*steps], t[1].Float[k*steps:(k+1)*steps])
 			if err != nil {
@@ -96,7 +101,9 @@ func (r *recogniser) batch(pages *pyramid, jobs []job, out []transcript) error {
 			}
 			// A step covers bucket/steps pixels; positions become fractions of the text's width.
 			s.place(float64(bucket) / float64(steps) / float64(j.width))
-			s.quad, s.model = j.quad, r.name
+			s.part(ink[:j.width])
+			ink = ink[j.width:]
+			s.quad, s.model, s.rise = j.quad, r.name, r.rises[k]
 			out[j.index] = s
 		}
 		return nil

@@ -17,7 +17,8 @@ const (
 	drawnShare  = 0.6  // of a cell's side that must be drawn to part it from its neighbour
 	ruledPlaces = 4    // places in a grid, at least: less is a frame around text
 	mostPlaces  = 1 << 14
-	loneRows    = 4 // cells in the column before, at least, where one that begins alone belongs to that
+	proseNote   = 20 // words of a row from side to side below a table, from which they are a note to it
+	loneRows    = 4  // times as many cells in the column before, at least, where those that begin alone belong to that
 )
 
 // rules finds what is drawn on a page, without its slant.
@@ -216,26 +217,69 @@ func (a *assembly) ruled(lines []placed) (tables []draft, rest []placed) {
 		inside[best] = append(inside[best], l)
 	}
 	for i := range grids {
-		t := a.fill(&grids[i], inside[i])
+		t, beside := a.fill(&grids[i], inside[i])
 		if t == nil {
 			rest = append(rest, inside[i]...)
 			continue
 		}
-		d := draft{kind: document.TableKind, grid: t, lines: inside[i]}
-		d.box, d.flat = bounds(inside[i])
+		var body []placed
+		for k, l := range inside[i] {
+			if beside[k] {
+				rest = append(rest, l)
+			} else {
+				body = append(body, l)
+			}
+		}
+		d := draft{kind: document.TableKind, grid: t, lines: body}
+		d.box, d.flat = bounds(body)
 		tables = append(tables, d)
 	}
 	return tables, rest
 }
 
-// fill puts words into the cells they lie in, or returns nil where these make no table.
-func (a *assembly) fill(l *lattice, lines []placed) *document.Table {
+// bare takes the words of rows at the edges of a grid that are no part of the table, although its frame runs around them: a title above, which
+// has the row for itself from side to side, and running text below. It returns the numbers of their lines.
+func bare(cells []area, texts [][]placed, rows, columns int) map[int]bool {
+	out := map[int]bool{}
+	for _, top := range []bool{true, false} {
+		for i := range rows {
+			if !top {
+				i = rows - 1 - i
+			}
+			only, more := -1, false
+			for k, c := range cells {
+				if len(texts[k]) > 0 && c.row <= i && i < c.row+c.rows {
+					more = only >= 0
+					only = k
+				}
+			}
+			if only < 0 {
+				continue
+			}
+			words := 0
+			for _, p := range texts[only] {
+				words += len(p.words)
+			}
+			if more || cells[only].columns < columns || cells[only].rows > 1 || !top && words < proseNote {
+				break
+			}
+			for _, p := range texts[only] {
+				out[p.number] = true
+			}
+			texts[only] = nil
+		}
+	}
+	return out
+}
+
+// fill puts words into the cells they lie in, or returns nil where these make no table. It also returns which lines stand beside the table.
+func (a *assembly) fill(l *lattice, lines []placed) (*document.Table, map[int]bool) {
 	if len(lines) < 2 {
-		return nil
+		return nil, nil
 	}
 	a.between(l, lines)
 	var parts []placed // runs of words of one line in one column
-	for _, line := range lines {
+	for n, line := range lines {
 		for _, p := range split(line) {
 			from := 0
 			for i := 1; i <= len(p.words); i++ {
@@ -243,12 +287,13 @@ func (a *assembly) fill(l *lattice, lines []placed) *document.Table {
 					continue
 				}
 				q := p.part(from, i)
-				parts = append(parts, placed{line: line.line, words: q.words, flat: q.box, box: q.place})
+				parts = append(parts, placed{line: line.line, words: q.words, flat: q.box, box: q.place, number: n})
 				from = i
 			}
 		}
 	}
 	l.ys = l.undrawn(parts)
+	parts = a.unstack(l, parts)
 	cells, of := l.areas()
 	texts := make([][]placed, len(cells))
 	for _, p := range parts {
@@ -256,6 +301,7 @@ func (a *assembly) fill(l *lattice, lines []placed) *document.Table {
 		texts[c] = append(texts[c], p)
 	}
 	t := &document.Table{}
+	beside := bare(cells, texts, len(l.ys)-1, len(l.xs)-1)
 	lone(cells, texts)
 	t.Rows, t.Columns = thin(cells, texts)
 	head := 1 // rows that the first one reaches down to
@@ -268,12 +314,12 @@ func (a *assembly) fill(l *lattice, lines []placed) *document.Table {
 		}
 	}
 	if len(t.Cells) < 2 {
-		return nil
+		return nil, nil
 	}
 	for i := range t.Cells {
 		t.Cells[i].Header = t.Rows > 1 && t.Cells[i].Row < head
 	}
-	return t
+	return t, beside
 }
 
 // parts reports whether a border that is drawn there stands between two words.
@@ -295,7 +341,7 @@ func place(borders []float64, x float64) int {
 	return min(max(n-1, 0), len(borders)-2)
 }
 
-// lone moves a cell that begins where no other does over the empty place before it: what was found between two letters is no border.
+// lone moves cells that begin where few others do over the empty place before them: what was found between two letters is no border.
 func lone(cells []area, texts [][]placed) {
 	begin := map[int][]int{} // cells with text by column
 	for i, c := range cells {
@@ -305,7 +351,7 @@ func lone(cells []area, texts [][]placed) {
 	}
 	for i := range cells {
 		c := &cells[i]
-		if len(texts[i]) == 0 || len(begin[c.column]) > 1 || len(begin[c.column-1]) < loneRows {
+		if len(texts[i]) == 0 || len(begin[c.column-1]) < loneRows*len(begin[c.column]) {
 			continue
 		}
 		for k := range cells {

@@ -71,6 +71,25 @@ func TestRulesMakeCellsWithSpansAndSeveralLines(t *testing.T) {
 	}
 }
 
+func TestATitleInTheFrameOfATableStandsAboveIt(t *testing.T) {
+	at := []int{150, 520, 900}
+	labels := append(grid(300, at, prices...), label{420, 245, "Prices of the harbour"})
+	im := sheet(t, labels...)
+	for _, x := range []int{120, 1100} {
+		rule(im, image.Rect(x, 205, x, 460))
+	}
+	for _, x := range []int{490, 870} {
+		rule(im, image.Rect(x, 255, x, 460))
+	}
+	for _, y := range []int{205, 255, 315, 460} {
+		rule(im, image.Rect(120, y, 1102, y))
+	}
+	p := read(t, reader(t), im, 150)
+	if len(p.Blocks) != 2 || p.Blocks[0].Text != "Prices of the harbour" || p.Blocks[1].Table == nil || p.Blocks[1].Table.Rows != len(prices) || p.Blocks[1].Table.Columns != 3 {
+		t.Errorf("the page has %+v", p.Blocks)
+	}
+}
+
 func TestRowsThatNoRulePartsAreRows(t *testing.T) {
 	at := []int{150, 520, 900}
 	im := sheet(t, grid(300, at, prices...)...)

@@ -51,6 +51,12 @@ func (s *Stage) Work(ctx context.Context, e *schemas.PageLaidOut, d schemas.Deli
 	if err != nil {
 		return nil, fmt.Errorf("encode costs: %w", err)
 	}
+	for _, f := range res.Figures { // before the page that names them
+		fig := schemas.ResultKey(e.Tenant, e.JobID, e.Run, f.Name)
+		if err := s.objects.Put(ctx, fig, f.PNG, blob.Options{MediaType: figureType}); err != nil {
+			return nil, err
+		}
+	}
 	err = s.objects.Put(ctx, key, res.JSON, blob.Options{Once: true, MediaType: "application/json", Meta: map[string]string{costsKey: string(meta)}})
 	if errors.Is(err, blob.ErrExists) {
 		return s.stored(ctx, e, key)
@@ -70,13 +76,22 @@ func (s *Stage) read(ctx context.Context, e *schemas.PageLaidOut) (res Result, c
 	if err != nil {
 		return res, nil, err
 	}
+	var text []byte
+	if e.Text != "" {
+		if text, _, err = s.fetch(ctx, e.Text); errors.Is(err, blob.ErrNotFound) {
+			return res, nil, fault.Document(schemas.PageCorrupt, "The text of page %d is missing.", e.Page).Because(err)
+		}
+		if err != nil {
+			return res, nil, err
+		}
+	}
 	slot, err := s.engine.Lease(ctx)
 	if err != nil {
 		return res, nil, err
 	}
 	defer slot.Release()
 	usage, err := slot.Call(ctx, Method, Request{Image: img, MaxPixels: s.cfg.MaxPixels, Reading: s.cfg.Reading,
-		Number: e.Page, DPI: e.Image.DPI, Regions: e.Regions}, &res)
+		Number: e.Page, DPI: e.Image.DPI, Regions: e.Regions, Languages: e.Options.Languages, Figures: e.Options.Figures == schemas.On, Text: text}, &res)
 	if err != nil {
 		return res, nil, err
 	}
@@ -104,7 +119,7 @@ func (s *Stage) stored(ctx context.Context, e *schemas.PageLaidOut, key string) 
 		}
 	}
 	lines, words := count(&p)
-	return finished(e, key, Result{b, lines, words, p.Confidence}, costs), nil
+	return finished(e, key, Result{JSON: b, Lines: lines, Words: words, Confidence: p.Confidence}, costs), nil
 }
 
 func finished(e *schemas.PageLaidOut, key string, res Result, costs []schemas.StageCost) []schemas.Event {

@@ -8,10 +8,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
 	"io"
 	"log/slog"
 	"os"
 	"reflect"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,18 +30,12 @@ import (
 	"docstream/schemas/document"
 )
 
-// TestMain makes the test binary its own engine: started with the word engine it is a child, with "scripted" answers or real models.
+// TestMain makes the test binary its own engine: started with the word engine it is a child, with scripted answers or real models.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "engine" {
 		build := scripted
-		if len(os.Args) > 2 && os.Args[2] == "models" {
-			build = func(m *engine.Mux) error {
-				models, err := engine.DefaultModelSet().Open()
-				if err == nil {
-					ocr.Register(m, models)
-				}
-				return err
-			}
+		if len(os.Args) > 2 {
+			build = func(m *engine.Mux) error { return real(m, os.Args[2], os.Args[3:]) }
 		}
 		if err := engine.Main(context.Background(), build); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -44,6 +44,27 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// real reads with the models: by itself (models), on a device that all share (shared), or as that device (device BATCH).
+func real(m *engine.Mux, mode string, args []string) error {
+	set := engine.DefaultModelSet()
+	if mode != "models" {
+		set.Share = engine.On
+	}
+	if mode == "device" {
+		batch, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		set.Batch = batch
+		return engine.ServeDevice(context.Background(), m, set)
+	}
+	models, err := set.Open()
+	if err == nil {
+		ocr.Register(m, models)
+	}
+	return err
 }
 
 // scripted reads what the image's bytes say.
@@ -58,7 +79,11 @@ func scripted(m *engine.Mux) error {
 		p := document.Page{Format: document.PageFormat, Number: req.Number, Unit: "pt", Source: "ocr", Confidence: .5, Blocks: []document.Block{
 			{Kind: document.Paragraph, Text: string(req.Image), Lines: []document.Line{{Text: string(req.Image), Words: make([]document.Word, 2)}}}}}
 		b, err := json.Marshal(p)
-		return ocr.Result{JSON: b, Lines: 1, Words: 2, Confidence: .5}, err
+		r := ocr.Result{JSON: b, Lines: 1, Words: 2, Confidence: .5}
+		if req.Figures {
+			r.Figures = []ocr.Figure{{Name: "figures/000007-1.png", PNG: []byte("pixels")}}
+		}
+		return r, err
 	})
 	return nil
 }
@@ -153,6 +178,105 @@ func TestAPageBecomesOneResultObjectAndOneEvent(t *testing.T) {
 	}
 	if s.gets != 1 {
 		t.Errorf("%d reads: a first attempt looks for no earlier result", s.gets)
+	}
+}
+
+func TestFiguresLieBesideTheResultWhereTheyAreAskedFor(t *testing.T) {
+	for asked, want := range map[string]string{"on": "pixels", "": "", "off": ""} {
+		s := newShelf()
+		e := event()
+		e.Options.Figures = asked
+		s.objects[e.Image.Key] = []byte("hello")
+		if _, err := ocr.New(ocr.DefaultConfig(), s, newEngine(t), slog.Default()).Work(t.Context(), e, schemas.Delivery{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(s.objects["results/acme/job_01/2/figures/000007-1.png"]); got != want {
+			t.Errorf("asked %q: the figure is %q", asked, got)
+		}
+	}
+}
+
+func TestAFigureIsCutOutOfThePageAsItIsRead(t *testing.T) {
+	models(t)
+	page := sheet(t, label{150, 200, "The harbour was quiet when the first boat came in"}, label{150, 260, "and nobody waited on the pier."})
+	square := image.Rect(300, 600, 700, 800)
+	m := image.NewGray(image.Rect(0, 0, page.W, page.H))
+	copy(m.Pix, page.Planes[0])
+	draw.Draw(m, square, image.NewUniform(color.Gray{90}), image.Point{}, draw.Src)
+	var b bytes.Buffer
+	if err := png.Encode(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	s, err := newEngine(t, "models").Lease(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Release()
+	var res ocr.Result
+	region := schemas.LaidRegion{Kind: "figure", Score: .9, X0: 300, Y0: 600, X1: 700, Y1: 800}
+	if _, err := s.Call(t.Context(), ocr.Method, ocr.Request{Image: b.Bytes(), MaxPixels: 1e8, Reading: ocr.DefaultConfig().Reading, Number: 3, DPI: 150,
+		Regions: []schemas.LaidRegion{region}, Figures: true}, &res); err != nil {
+		t.Fatal(err)
+	}
+	var p document.Page
+	if err := json.Unmarshal(res.JSON, &p); err != nil || len(res.Figures) != 1 {
+		t.Fatal(err, len(res.Figures), "figures")
+	}
+	f := p.Blocks[len(p.Blocks)-1]
+	if f.Kind != document.Figure || f.Image == nil || *f.Image != (document.Image{Name: "figures/000003-1.png", MediaType: "image/png", Width: f.Image.Width, Height: f.Image.Height}) {
+		t.Fatalf("the last block is %+v", f)
+	}
+	c, err := png.Decode(bytes.NewReader(res.Figures[0].PNG))
+	if err != nil || c.Bounds().Dx() != f.Image.Width || f.Image.Width < 398 || f.Image.Width > 402 || f.Image.Height < 198 || f.Image.Height > 202 {
+		t.Fatalf("%v, %+v", err, f.Image)
+	}
+	if grey := color.GrayModel.Convert(c.At(c.Bounds().Min.X+200, c.Bounds().Min.Y+100)); grey != (color.Gray{90}) {
+		t.Errorf("its middle is %v", grey)
+	}
+}
+
+func TestWhatIsReadInPicturesGoesIntoTheTextOfThePage(t *testing.T) {
+	models(t)
+	page := sheet(t, label{150, 700, "North pier 4.20 metres deep"}, label{150, 760, "South pier 3.15 metres deep"})
+	var b bytes.Buffer
+	if err := png.Encode(&b, &image.Gray{Pix: page.Planes[0], Stride: page.W, Rect: image.Rect(0, 0, page.W, page.H)}); err != nil {
+		t.Fatal(err)
+	}
+	block := func(kind, text string, y0, y1 float64) document.Block {
+		return document.Block{Kind: kind, Text: text, Confidence: 1, Box: document.Box{60, y0, 400, y1}}
+	}
+	text, err := json.Marshal(document.Page{Format: document.PageFormat, Number: 7, Width: 595.2, Height: 841.9, Unit: "pt", Source: "text", Confidence: 1, Blocks: []document.Block{
+		block(document.Paragraph, "Before the picture.", 100, 200), block(document.Figure, "", 300, 400), block(document.Paragraph, "Behind the picture.", 500, 600)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newShelf()
+	e := event()
+	e.Text = "work/acme/job_01/2/pages/000007.text.json"
+	s.objects[e.Image.Key] = b.Bytes()
+	stage := ocr.New(ocr.DefaultConfig(), s, newEngine(t, "models"), slog.Default())
+	if _, err := stage.Work(t.Context(), e, schemas.Delivery{}); fault.Of(err).Code != schemas.PageCorrupt {
+		t.Errorf("without the text: %v", err)
+	}
+	s.objects[e.Text] = text
+	out, err := stage.Work(t.Context(), e, schemas.Delivery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p document.Page
+	if err := json.Unmarshal(s.objects[resultKey], &p); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, b := range p.Blocks {
+		got = append(got, b.Kind+" "+b.Text)
+	}
+	all := strings.Join(got, "|")
+	if !strings.HasPrefix(all, "paragraph Before the picture.|figure |paragraph North pier 4.20 metres deep") || !strings.HasSuffix(all, "South pier 3.15 metres deep|paragraph Behind the picture.") {
+		t.Errorf("the blocks are %s", all)
+	}
+	if p.Source != "mixed" || p.Confidence <= .8 || p.Confidence >= 1 || out[0].(*schemas.PageFinished).How != "ocr" {
+		t.Errorf("source %s, %v sure, %+v", p.Source, p.Confidence, out[0])
 	}
 }
 

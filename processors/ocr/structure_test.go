@@ -164,3 +164,45 @@ func TestSmallPrintIsLookedAtLarger(t *testing.T) {
 		t.Errorf("word F1 of 5.5 points at 150 dpi: %.4f", f)
 	}
 }
+
+// TestHeadingsAreSeenByTheirSize has headings that the layout model joined with their text, and says nothing of their levels.
+func TestHeadingsAreSeenByTheirSize(t *testing.T) {
+	im := sheet(t)
+	y := 200
+	put := func(points float64, lines ...string) {
+		for _, s := range lines {
+			write(t, im, points, label{150, y, s})
+			y += int(points * 2.9)
+		}
+	}
+	for i, points := range []float64{24, 16, 13, 16, 13} {
+		y += 30
+		put(points, []string{"Rules of the harbour", "Moorings", "Inner basin", "Fees", "Season"}[i])
+		put(10.5, "The harbour office keeps a register of every boat that lies in the", "inner basin, and of the fees that its owner has paid for the season.")
+	}
+	p := read(t, reader(t), im, 150, schemas.LaidRegion{Kind: "text", Score: .9, X0: 120, Y0: 150, X1: 1100, Y1: float64(y)})
+	var got []string
+	for _, b := range p.Blocks {
+		if b.Kind == document.Heading {
+			got = append(got, strings.Repeat("#", b.Level)+" "+b.Text)
+		}
+	}
+	want := "# Rules of the harbour\n## Moorings\n### Inner basin\n## Fees\n### Season"
+	if strings.Join(got, "\n") != want || len(p.Blocks) != 10 {
+		t.Errorf("%d blocks\n%s", len(p.Blocks), strings.Join(got, "\n"))
+	}
+}
+
+func TestLargePrintThatIsNoHeadingIsText(t *testing.T) {
+	body := label{150, 300, "The harbour office keeps a register of every boat that lies in the inner basin"}
+	more := label{150, 340, "and of the fees that its owner has paid for the season, until it leaves again."}
+	for name, large := range map[string]string{"an amount": "Total 412.50 EUR 2026", "a sentence": "The office is closed today.", "the rest of one": "and nobody knows why"} {
+		im := sheet(t, body, more)
+		write(t, im, 15, label{150, 440, large})
+		for _, b := range read(t, reader(t), im, 150).Blocks {
+			if b.Kind == document.Heading {
+				t.Errorf("%s: %q is a heading", name, b.Text)
+			}
+		}
+	}
+}

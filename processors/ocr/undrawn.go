@@ -2,6 +2,7 @@ package ocr
 
 import (
 	"slices"
+	"unicode"
 
 	"docstream/internal/engine/ruling"
 )
@@ -95,14 +96,48 @@ func (l *lattice) undrawn(parts []placed) []float64 {
 	for i, band := range bands {
 		if text := rows(band); l.parted(text) {
 			for k := 1; k < len(text); k++ {
-				_, above := bounds(text[k-1])
-				_, below := bounds(text[k])
-				y := (above.Y1 + below.Y0) / 2
+				_, foot := edges(text[k-1])
+				head, _ := edges(text[k])
+				y := (foot + head) / 2
 				l.h = append(l.h, ruling.Rule{At: y, From: l.xs[0], To: l.xs[len(l.xs)-1]})
 				out = append(out, y)
 			}
 		}
 		out = append(out, l.ys[i+1])
+	}
+	return out
+}
+
+// edges are where the usual text of a row begins and ends from top to bottom: a piece that stands in several rows says nothing of one.
+func edges(row []placed) (head, foot float64) {
+	heads, feet := make([]float64, len(row)), make([]float64, len(row))
+	for i, p := range row {
+		heads[i], feet[i] = p.flat.Y0, p.flat.Y1
+	}
+	return median(heads), median(feet)
+}
+
+const stackedInto = 0.3 // heights of a line that a stack of figures reaches into its first and last row, at least
+
+// unstack deals figures that stand above one another, and that the detector took for one line, to the rows they stand in.
+func (a *assembly) unstack(l *lattice, parts []placed) (out []placed) {
+	for _, p := range parts {
+		var figures []rune
+		for _, w := range p.words {
+			figures = append(figures, []rune(w.text)...)
+		}
+		first := place(l.ys, p.flat.Y0+stackedInto*a.body)
+		n := place(l.ys, p.flat.Y1-stackedInto*a.body) - first + 1
+		if n < 2 || len(figures) != n || slices.ContainsFunc(figures, func(r rune) bool { return !unicode.IsDigit(r) }) {
+			out = append(out, p)
+			continue
+		}
+		for i, r := range figures {
+			q := p
+			q.words = []word{{text: string(r), score: p.words[0].score, quad: p.words[0].quad}}
+			q.flat.Y0, q.flat.Y1 = max(p.flat.Y0, l.ys[first+i]), min(p.flat.Y1, l.ys[first+i+1])
+			out = append(out, q)
+		}
 	}
 	return out
 }
