@@ -13,6 +13,7 @@ import (
 // The stages a job can be seen in.
 const (
 	StagePrepare = "prepare" // waiting to be opened
+	stageFetch   = "fetch"   // of a retry alone: the job waits to be opened
 	StagePages   = "pages"   // pages are being read
 	StageCompose = "compose" // every page is closed; the outputs are being written
 	StageDone    = "done"    // terminal
@@ -57,6 +58,12 @@ func (c *change) fold(ctx context.Context, f schemas.Event) (bool, error) {
 		return c.dead(f), nil
 	case *schemas.DocumentComposed:
 		return c.composed(f), nil
+	case *schemas.DeadlineSet:
+		return c.announced(ctx, f.Submission)
+	case *schemas.DocumentDeferred:
+		return c.announced(ctx, f.Submission)
+	case *schemas.FetchScheduled:
+		return c.announced(ctx, f.Submission)
 	case *schemas.CancelRequested:
 		return c.end(schemas.Cancelled, "", ""), nil
 	}
@@ -79,6 +86,9 @@ func (c *change) opened(ctx context.Context, f *schemas.DocumentOpened) (bool, e
 	}
 	c.s.Stage = StagePages
 	c.use(0, f.Costs, 0)
+	if due := c.s.Deadline; !due.IsZero() && !f.At.Before(due) {
+		return c.expire(), nil // of a job nobody told the fold of before, no tick could
+	}
 	if !c.split(f.PagesTotal, f.PageRanges) {
 		c.settle() // a DocumentSplit may have come before
 	}
@@ -126,6 +136,7 @@ func (c *change) finished(f *schemas.PageFinished) bool {
 		units := 1
 		if f.Kept != 0 {
 			units = 0
+			c.s.PagesKept++
 		}
 		c.use(f.Page, f.Costs, units)
 	}

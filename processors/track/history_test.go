@@ -67,11 +67,14 @@ type partition struct {
 	open    []schemas.Event
 }
 
-func newPartition() *partition {
-	return &partition{fold: track.New(decode), states: map[string]*schemas.JobSnapshot{}, disk: map[string][]byte{}, changed: map[string]*schemas.JobSnapshot{}}
+func newPartition(hot time.Duration) *partition {
+	return &partition{fold: track.New(track.Config{Hot: hot}, decode), states: map[string]*schemas.JobSnapshot{}, disk: map[string][]byte{}, changed: map[string]*schemas.JobSnapshot{}}
 }
 
 func (p *partition) apply(f schemas.Event) error {
+	if tick, ok := f.(*schemas.Tick); ok {
+		p.tick(tick.At)
+	}
 	key := p.fold.Key(f)
 	given, ok := p.changed[key]
 	if !ok {
@@ -88,12 +91,37 @@ func (p *partition) apply(f schemas.Event) error {
 	return err
 }
 
+// tick is what the harness does with one: every state whose time has come, by its key.
+func (p *partition) tick(now time.Time) {
+	states := maps.Clone(p.states)
+	maps.Copy(states, p.changed)
+	for _, key := range slices.Sorted(maps.Keys(states)) {
+		if states[key] == nil {
+			continue
+		}
+		if at := p.fold.Due(states[key]); at.IsZero() || at.After(now) {
+			continue
+		}
+		next, out := p.fold.Elapsed(states[key], now)
+		if _, ok := p.changed[key]; !ok {
+			p.order = append(p.order, key)
+		}
+		p.changed[key] = next
+		p.open = append(p.open, out...)
+	}
+}
+
 func (p *partition) commit(tb rapid.TB) {
 	for _, e := range p.open {
 		p.out = append(p.out, plain(tb, e))
 	}
 	for _, key := range p.order {
 		s := p.changed[key]
+		if s == nil { // a tombstone
+			delete(p.disk, key)
+			delete(p.states, key)
+			continue
+		}
 		wire, err := codec.Encode(s)
 		if err != nil {
 			tb.Fatal(err)
@@ -123,6 +151,7 @@ func (p *partition) restore(tb rapid.TB, disk map[string][]byte) {
 
 // world is what the same facts mean.
 type world struct {
+	hot   time.Duration
 	lives map[string]*life
 	out   []string
 	order []string
@@ -130,16 +159,38 @@ type world struct {
 }
 
 func (w *world) apply(f schemas.Event) error {
-	key := f.Envelope().Tenant + "/" + f.Envelope().JobID
-	next, moved, out, err := take(w.lives[key], f)
-	if moved {
-		w.lives[key] = next
-		if !slices.Contains(w.order, key) {
-			w.order = append(w.order, key)
+	if tick, ok := f.(*schemas.Tick); ok {
+		for _, key := range slices.Sorted(maps.Keys(w.lives)) {
+			switch l := w.lives[key]; {
+			case l.late(tick.At):
+				l.expire(tick.At)
+				l.tidy()
+				l.version++
+				l.last = tick.At
+				w.moved(key)
+			case !l.archived.IsZero() && tick.At.Sub(l.ended) >= w.hot:
+				delete(w.lives, key)
+				w.moved(key)
+			}
 		}
+		return nil
+	}
+	key := f.Envelope().Tenant + "/" + f.Envelope().JobID
+	next, moved, out, err := take(w.lives[key], f, w.hot)
+	if moved {
+		if w.lives[key] = next; next == nil {
+			delete(w.lives, key)
+		}
+		w.moved(key)
 	}
 	w.open = append(w.open, out...)
 	return err
+}
+
+func (w *world) moved(key string) {
+	if !slices.Contains(w.order, key) {
+		w.order = append(w.order, key)
+	}
 }
 
 func (w *world) commit(tb rapid.TB) {
@@ -147,6 +198,9 @@ func (w *world) commit(tb rapid.TB) {
 		w.out = append(w.out, plain(tb, e))
 	}
 	for _, key := range w.order {
+		if w.lives[key] == nil {
+			continue
+		}
 		for _, e := range told(w.snapshot(key)) {
 			w.out = append(w.out, plain(tb, e))
 		}
@@ -165,7 +219,8 @@ func (w *world) snapshot(key string) *schemas.JobSnapshot {
 // checkpoint the rest of the facts leads to the same.
 func TestEveryHistoryMeansWhatItsFactsSay(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		p, w := newPartition(), &world{lives: map[string]*life{}}
+		hot := rapid.SampledFrom([]time.Duration{20 * time.Second, 200 * time.Second, 24 * time.Hour}).Draw(rt, "hot")
+		p, w := newPartition(hot), &world{hot: hot, lives: map[string]*life{}}
 		g := &generator{rt: rt, w: w, sizes: rapid.SampledFrom([][2]int{{1, 3}, {2, 4}, {30, 70}, {110, 140}}).Draw(rt, "sizes")}
 		type checkpoint struct {
 			disk map[string][]byte
@@ -200,7 +255,7 @@ func TestEveryHistoryMeansWhatItsFactsSay(t *testing.T) {
 			points = append(points, checkpoint{maps.Clone(p.disk), len(p.out), len(all)})
 		}
 		from := rapid.SampledFrom(points).Draw(rt, "checkpoint")
-		q := newPartition()
+		q := newPartition(hot)
 		q.restore(rt, from.disk)
 		for i, f := range all[from.next:] {
 			if slices.Contains(ends, from.next+i) {
@@ -269,7 +324,7 @@ func (g *generator) facts(before []schemas.Event) []schemas.Event {
 	} else if g.int(0, 9, "early") == 0 {
 		h.Run = g.int(1, 2, "run")
 	}
-	switch g.int(0, 13, "what") {
+	switch g.int(0, 15, "what") {
 	case 0:
 		if len(before) > 0 {
 			return []schemas.Event{before[g.int(0, len(before)-1, "again")]}
@@ -278,6 +333,12 @@ func (g *generator) facts(before []schemas.Event) []schemas.Event {
 		return g.flood(h)
 	case 4, 5:
 		return g.whole(h)
+	case 7, 8:
+		return []schemas.Event{g.archived(h)}
+	case 14, 15: // the clock of one owner may be behind that of another
+		g.n++
+		at := t0.Add(time.Duration(max(0, g.n+g.int(-40, 40, "clock"))) * time.Second)
+		return []schemas.Event{&schemas.Tick{Head: schemas.Head{EventID: fmt.Sprint("e", g.n), At: at}}}
 	case 6:
 		if g.int(0, 3, "runs") == 0 {
 			var out []schemas.Event
@@ -288,7 +349,7 @@ func (g *generator) facts(before []schemas.Event) []schemas.Event {
 			return out
 		}
 	}
-	return []schemas.Event{g.fact(h, g.int(0, 11, "kind"), g.page())}
+	return []schemas.Event{g.fact(h, g.int(0, 14, "kind"), g.page())}
 }
 
 func (g *generator) page() int { return g.int(0, g.sizes[1], "page") }
@@ -352,13 +413,23 @@ func (g *generator) fact(h schemas.Head, kind, page int) schemas.Event {
 		return &schemas.DocumentComposed{Head: h, Outputs: []schemas.Output{{Format: "json", Key: text("k"), Size: int64(n)}}, Costs: costs}
 	case 7:
 		return &schemas.CancelRequested{Head: h}
+	case 14:
+		return &schemas.FetchScheduled{Head: h, Submission: g.submission(h, n)}
+	case 13:
+		return &schemas.DocumentDeferred{Head: h, Submission: g.submission(h, n)}
+	case 12:
+		return &schemas.DeadlineSet{Head: h, Submission: g.submission(h, n)}
 	case 8:
-		return &schemas.RunRequested{Head: h, AfterRun: h.Run, Submission: g.submission(h, n), ReplayID: text("rpl_")}
+		r := &schemas.RunRequested{Head: h, AfterRun: h.Run, Submission: g.submission(h, n), ReplayID: text("rpl_"), Version: int64(n)}
+		for run := range n % 3 {
+			r.Runs = append(r.Runs, schemas.PastRun{Run: run, Status: text("s"), Pipeline: text("pv")})
+		}
+		return r
 	case 9, 10:
 		f := &schemas.RetryScheduled{Head: h, Stage: rapid.SampledFrom(stageOrder).Draw(g.rt, "stage"), Code: text("C"), Message: text("m"), Attempt: g.int(1, 3, "attempt"),
 			MaxRetries: n, Due: h.At.Add(time.Minute)}
 		switch f.Stage {
-		case "prepare":
+		case "fetch", "prepare":
 			f.FromPage, f.Submission = max(1, page), g.submission(h, n)
 		case "layout", "ocr":
 			f.Page = page
@@ -369,6 +440,41 @@ func (g *generator) fact(h schemas.Head, kind, page int) schemas.Event {
 	if rapid.Bool().Draw(g.rt, "with") {
 		f.Submission = g.submission(h, n)
 	}
+	return f
+}
+
+// archived says of a job that its state lies in the object store: mostly that which it has.
+func (g *generator) archived(h schemas.Head) schemas.Event {
+	g.n++
+	h.At, h.SubmittedAt, h.EventID = t0.Add(time.Duration(g.n)*time.Second), t0, fmt.Sprint("e", g.n)
+	s := &schemas.JobSnapshot{Head: h}
+	if l := g.w.lives[h.Tenant+"/"+h.JobID]; l != nil {
+		s = l.snapshot(h.Tenant, h.JobID)
+		h.Run = s.Run
+	}
+	f := &schemas.JobArchived{Head: h, Version: s.Version}
+	other := *s
+	switch g.int(0, 9, "archived") {
+	case 0:
+		h.Run, f.Run = h.Run+1, h.Run+1
+	case 1:
+		f.Version++
+	case 2: // a state of another
+		other.Tenant = "rival"
+	case 3:
+		other.EventID, other.Version = schemas.EventIDFor(s.JobID, s.Run, "track", 0, "JobSnapshot", s.Version+1), s.Version+1
+	case 4:
+		f.State = g.submission(h, g.n)
+		return f
+	case 5:
+		f.State = away
+		return f
+	}
+	b, err := codec.Encode(&other)
+	if err != nil {
+		g.rt.Fatal(err)
+	}
+	f.State = b
 	return f
 }
 
@@ -386,8 +492,16 @@ func (g *generator) submission(h schemas.Head, n int) []byte {
 	}
 	text := func(what string) string { return fmt.Sprint(what, n) }
 	h.Run, h.SubmittedAt = 0, t0
-	b, err := codec.Encode(&schemas.DocumentSubmitted{Head: h, RequestID: text("req_"), APIKeyID: text("k"), FromPage: 7, Class: []string{"cpu", "gpu"}[n%2],
-		Priority: []string{"high", "low"}[n%2], Source: schemas.Source{Key: text("sources/"), Size: int64(n), MediaType: text("sent/")}, Options: schemas.Options{OutputFormats: []string{text("f")}},
+	var deadline time.Time
+	if in := g.int(-1, 2, "deadline"); in >= 0 {
+		deadline = t0.Add(time.Duration(max(0, n-10+30*in)) * time.Second)
+	}
+	source := schemas.Source{Key: text("sources/"), Size: int64(n), MediaType: text("sent/")}
+	if g.int(0, 3, "address") == 0 {
+		source = schemas.Source{URL: text("https://"), Filename: text("f")}
+	}
+	b, err := codec.Encode(&schemas.DocumentSubmitted{Head: h, Deadline: deadline, BaseJob: text("job_"), RequestID: text("req_"), APIKeyID: text("k"), FromPage: 7, Class: []string{"cpu", "gpu"}[n%2],
+		Priority: []string{"high", "low"}[n%2], Source: source, Options: schemas.Options{OutputFormats: []string{text("f")}},
 		Metadata: map[string]string{"a": text("b")}, WebhookURL: text("https://")})
 	if err != nil {
 		g.rt.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"iter"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -30,12 +31,14 @@ type life struct {
 	named    map[int]schemas.PageFailure // the lowest hundred of the failed
 	waits    map[wait]schemas.Retry      // the lowest hundred of those that wait
 	charged  []*schemas.UsageRecorded
+	kept     int  // pages taken over
 	asked    bool // for the outputs
 	outputs  []schemas.Output
 
 	status, code, message string // of the end
 	ended, last           time.Time
-	rests                 bool // the end was committed
+	archived              time.Time // of this very version
+	rests                 bool      // the end was committed
 }
 
 // wait names work that can wait: a page's reading, or the preparing from a page on.
@@ -66,14 +69,21 @@ func submission(wire []byte) (*schemas.DocumentSubmitted, error) {
 }
 
 // take folds one fact into a life; nil is a job nobody has heard of. moved false: the fact counts for nothing, and the life is as it was.
-func take(l *life, f schemas.Event) (next *life, moved bool, out []schemas.Event, err error) {
+func take(l *life, f schemas.Event, hot time.Duration) (next *life, moved bool, out []schemas.Event, err error) {
 	h := f.Envelope()
-	if r, ok := f.(*schemas.RunRequested); ok {
-		return rerun(l, r)
+	switch f := f.(type) {
+	case *schemas.JobArchived:
+		return l.stored(f)
+	case *schemas.RunRequested:
+		return rerun(l, f)
+	case *schemas.Tick: // of the partition: see world
+		return l, false, nil, nil
 	}
 	_, cancel := f.(*schemas.CancelRequested)
 	switch {
 	case l == nil && h.Run != 0 && !cancel:
+		return nil, false, nil, nil
+	case l == nil && !cancel && h.At.After(h.SubmittedAt.Add(hot)) && !describes(f): // what is left of a job that was let go
 		return nil, false, nil, nil
 	case l == nil:
 		l = newLife(h.Run, h.SubmittedAt)
@@ -93,6 +103,32 @@ func take(l *life, f schemas.Event) (next *life, moved bool, out []schemas.Event
 	return l, true, out, nil
 }
 
+// describes reports whether a fact says what its job is.
+func describes(f schemas.Event) bool {
+	wire := reflect.ValueOf(f).Elem().FieldByName("Submission")
+	return wire.IsValid() && wire.Len() > 0
+}
+
+// stored notes that the state lies in the object store; whoever has been let go is let go once more.
+func (l *life) stored(f *schemas.JobArchived) (*life, bool, []schemas.Event, error) {
+	if l == nil {
+		return nil, true, nil, nil
+	}
+	if l.run != f.Run || l.version != f.Version || l.status == "" || !l.archived.IsZero() {
+		return l, false, nil, nil
+	}
+	e, err := decode(context.Background(), f.State)
+	if err != nil {
+		return l, false, nil, err
+	}
+	s, ok := e.(*schemas.JobSnapshot)
+	if !ok || s.Tenant != f.Tenant || s.JobID != f.JobID || s.Run != f.Run || s.Version != f.Version {
+		return l, false, nil, errNoSubmission
+	}
+	l.archived = f.At
+	return l, true, nil, nil
+}
+
 // rerun opens the run after the one that a request names.
 func rerun(l *life, r *schemas.RunRequested) (*life, bool, []schemas.Event, error) {
 	if l != nil && (l.run != r.AfterRun || l.status == "") {
@@ -104,7 +140,9 @@ func rerun(l *life, r *schemas.RunRequested) (*life, bool, []schemas.Event, erro
 	}
 	n := newLife(r.AfterRun+1, r.SubmittedAt)
 	var out []schemas.Event
-	if l != nil {
+	if l == nil {
+		n.version, n.past = r.Version, r.Runs
+	} else {
 		n.submitted, n.version = l.submitted, l.version
 		was := l.snapshot(r.Tenant, r.JobID)
 		n.past = append(slices.Clone(l.past), schemas.PastRun{Run: l.run, Status: l.status, Code: l.code, Pipeline: was.Pipeline, ReplayID: l.replay,
@@ -132,8 +170,19 @@ func (l *life) one(f schemas.Event) (bool, []schemas.Event, error) {
 			return false, nil, err
 		}
 		l.opened, l.sub = f, sub
+		if l.late(f.At) {
+			out := l.charge(&f.Head, 0, f.Costs, 0)
+			l.expire(f.At)
+			return true, out, nil
+		}
 		l.learn(f.PagesTotal, f.PageRanges)
 		return true, l.charge(&f.Head, 0, f.Costs, 0), nil
+	case *schemas.DeadlineSet:
+		return l.announced(f.Submission)
+	case *schemas.DocumentDeferred:
+		return l.announced(f.Submission)
+	case *schemas.FetchScheduled:
+		return l.announced(f.Submission)
 	case *schemas.DocumentSplit:
 		return l.learn(f.PagesTotal, f.PageRanges), nil, nil
 	case *schemas.DocumentRefused:
@@ -158,6 +207,7 @@ func (l *life) one(f schemas.Event) (bool, []schemas.Event, error) {
 			delete(l.named, f.Page)
 			return true, nil, nil
 		}
+		l.kept += f.Kept
 		return true, l.charge(&f.Head, f.Page, f.Costs, 1-f.Kept), nil
 	case *schemas.PageFailed:
 		if f.Page < 1 || !l.fail(f.Page, schemas.PageFailure{Page: f.Page, Stage: f.Stage, Code: f.Code, Message: f.Message}) {
@@ -221,14 +271,14 @@ func (l *life) dead(f *schemas.DeadLettered) bool {
 	return any
 }
 
-var stageOrder = []string{"prepare", "layout", "ocr", "compose"}
+var stageOrder = []string{"fetch", "prepare", "layout", "ocr", "compose"}
 
 func (l *life) waiting(f *schemas.RetryScheduled) (bool, []schemas.Event, error) {
 	r := schemas.Retry{Page: max(f.Page, f.FromPage), Stage: f.Stage, Code: f.Code, Attempt: f.Attempt, MaxRetries: f.MaxRetries, Due: f.Due}
 	if l.done(r) {
 		return false, nil, nil
 	}
-	at := wait{r.Page, r.Stage != "prepare"}
+	at := wait{r.Page, r.Stage != "prepare" && r.Stage != "fetch"}
 	old, known := l.waits[at]
 	place := func(r schemas.Retry) int { return slices.Index(stageOrder, r.Stage) }
 	if known && cmp.Or(cmp.Compare(place(r), place(old)), cmp.Compare(r.Attempt, old.Attempt)) <= 0 {
@@ -265,7 +315,7 @@ func (l *life) done(r schemas.Retry) bool {
 	switch r.Stage {
 	case "compose":
 		return !l.asked
-	case "prepare":
+	case "fetch", "prepare":
 		if r.Page <= 1 {
 			return l.asked || l.opened != nil
 		}
@@ -299,6 +349,27 @@ func (l *life) tidy() {
 
 func (l *life) end(h *schemas.Head, status schemas.Status, code, message string) {
 	l.status, l.code, l.message, l.ended = status, code, message, h.At
+}
+
+func (l *life) announced(wire []byte) (bool, []schemas.Event, error) {
+	if l.sub != nil {
+		return false, nil, nil
+	}
+	sub, err := submission(wire)
+	if err != nil {
+		return false, nil, err
+	}
+	l.sub = sub
+	return true, nil, nil
+}
+
+// late reports whether the deadline of the job has come, which binds its first run alone.
+func (l *life) late(now time.Time) bool {
+	return l.status == "" && l.run == 0 && l.sub != nil && !l.sub.Deadline.IsZero() && !now.Before(l.sub.Deadline)
+}
+
+func (l *life) expire(now time.Time) {
+	l.end(&schemas.Head{At: now}, schemas.Expired, "DEADLINE_EXCEEDED", "The deadline of the job passed before the job had ended.")
 }
 
 // settled asks for the outputs of a run all of whose pages are closed, or ends it where none has a result.
@@ -354,8 +425,8 @@ func (l *life) spent() (lines []schemas.UsageLine, cpu int64) {
 // snapshot is the state that a life must have.
 func (l *life) snapshot(tenant, id string) *schemas.JobSnapshot {
 	s := &schemas.JobSnapshot{Head: l.head(tenant, id, "track", "JobSnapshot", 0, l.version, l.last), Version: l.version, Status: schemas.Pending, Stage: track.StagePrepare,
-		Class: "cpu", Priority: "normal", ReplayID: l.replay, Runs: l.past, PagesTotal: l.total, PagesExpected: l.pages.Count(), PagesDone: len(l.finished),
-		PagesFailed: len(l.failed), Outputs: l.outputs, EndedAt: l.ended, Code: l.code, Message: l.message}
+		Class: "cpu", Priority: "normal", ReplayID: l.replay, Runs: l.past, PagesTotal: l.total, PagesExpected: l.pages.Count(), PagesDone: len(l.finished), PagesKept: l.kept,
+		PagesFailed: len(l.failed), Outputs: l.outputs, EndedAt: l.ended, ArchivedAt: l.archived, Code: l.code, Message: l.message}
 	s.Spent, s.CPUMicros = l.spent()
 	if l.pages != nil {
 		s.PageRanges = l.pages.String()
@@ -363,6 +434,9 @@ func (l *life) snapshot(tenant, id string) *schemas.JobSnapshot {
 	if sub := l.sub; sub != nil {
 		s.RequestID, s.APIKeyID, s.Class, s.Priority = sub.RequestID, sub.APIKeyID, sub.Class, sub.Priority
 		s.Source, s.Options, s.Metadata, s.WebhookURL = sub.Source, sub.Options, sub.Metadata, sub.WebhookURL
+		if l.run == 0 {
+			s.Deadline, s.BaseJob = sub.Deadline, sub.BaseJob
+		}
 	}
 	if l.opened != nil {
 		s.Status, s.Stage, s.OpenedAt, s.Pipeline = schemas.Processing, track.StagePages, l.opened.At, l.opened.Pipeline
@@ -408,6 +482,9 @@ func (l *life) waitsBy() map[int]schemas.Retry {
 
 // told is what the world hears of a state that changed.
 func told(s *schemas.JobSnapshot) []schemas.Event {
+	if !s.ArchivedAt.IsZero() {
+		return nil // it was told before
+	}
 	as := func(kind string) schemas.Head {
 		h := s.Head
 		h.EventID = schemas.EventIDFor(s.JobID, s.Run, "track", 0, kind, s.Version)
@@ -422,7 +499,7 @@ func told(s *schemas.JobSnapshot) []schemas.Event {
 	out = append(out, &schemas.WebhookDue{Head: as("WebhookDue"), URL: s.WebhookURL, Type: "job." + s.Status, Version: s.Version, State: "due", FirstAt: s.EndedAt, NextAt: s.EndedAt,
 		Status: s.Status, Code: s.Code, Message: s.Message, PagesExpected: s.PagesExpected, PagesDone: s.PagesDone, PagesFailed: s.PagesFailed, Outputs: s.Outputs,
 		Metadata: s.Metadata, RequestID: s.RequestID})
-	if s.Status == schemas.Cancelled {
+	if s.Status == schemas.Cancelled || s.Status == schemas.Expired {
 		h := s.Head
 		h.EventID = schemas.EventIDFor(s.JobID, s.Run, "track", 0, "RunStopped", 0)
 		out = append(out, &schemas.RunStopped{Head: h, Status: s.Status})

@@ -47,7 +47,7 @@ func recorded() []byte {
 	defer func() { job = before }()
 	for n, facts := range lives() {
 		job = schemas.JobIDFor("golden", fmt.Sprint(n))
-		fold := track.New(decode)
+		fold := track.New(track.DefaultConfig(), decode)
 		var s *schemas.JobSnapshot
 		for _, fact := range facts {
 			f := fact()

@@ -142,7 +142,7 @@ func TestTheLogsOfReleasedBuildsMeanWhatTheyMeant(t *testing.T) {
 		for from, restored := range map[string]bool{"its own states": false, "the states of the released build": true} {
 			t.Run(filepath.Base(path)+" from "+from, func(t *testing.T) {
 				r := released(t, path)
-				fold := track.New(r.decode)
+				fold := track.New(track.DefaultConfig(), r.decode)
 				states := map[string]*schemas.JobSnapshot{}
 				var out []schemas.Event
 				key, moved, facts := "", false, 0

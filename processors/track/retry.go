@@ -21,7 +21,7 @@ func (c *change) retried(ctx context.Context, f *schemas.RetryScheduled) (bool, 
 	if (found && !later(r, c.s.Retries[at])) || at >= maxRetries {
 		return false, nil
 	}
-	if c.s.Source.Key == "" && len(f.Submission) > 0 {
+	if !c.described() && len(f.Submission) > 0 {
 		sub, err := c.track.submission(ctx, f.Submission)
 		if err != nil {
 			return false, err
@@ -42,11 +42,14 @@ func compareRetries(a, b schemas.Retry) int {
 	if a.Page != b.Page {
 		return a.Page - b.Page
 	}
-	return min(1, order[a.Stage]) - min(1, order[b.Stage])
+	return reading(a) - reading(b)
 }
 
+// reading is 1 of work on a page that was prepared; fetching a document and opening it are one wait.
+func reading(r schemas.Retry) int { return max(0, min(1, order[r.Stage])) }
+
 // order is how far on its way work of a stage is.
-var order = map[string]int{StagePrepare: 0, "layout": 1, "ocr": 2, StageCompose: 3}
+var order = map[string]int{stageFetch: -1, StagePrepare: 0, "layout": 1, "ocr": 2, StageCompose: 3}
 
 func later(a, b schemas.Retry) bool {
 	if order[a.Stage] != order[b.Stage] {
@@ -65,7 +68,7 @@ func (c *change) over(r schemas.Retry) bool {
 		return s.Stage != StageCompose
 	case s.Stage == StageCompose:
 		return true
-	case r.Stage != StagePrepare:
+	case r.Stage != StagePrepare && r.Stage != stageFetch:
 		return r.Page < 1 || c.closed(r.Page)
 	case r.Page <= 1:
 		return !s.OpenedAt.IsZero()

@@ -1,11 +1,10 @@
 // Package track is the fold that follows every job: (state, fact) → (state, events). It reads no clock, no lane and no store; time enters
-// only as the facts' own. Duplicates and the order of pages change nothing, facts of a terminal run change nothing, and the first terminal
+// only as the facts' own and as ticks, which are facts. Duplicates and the order of pages change nothing, facts of a terminal run change nothing, and the first terminal
 // transition in partition order wins (P2).
 package track
 
 import (
 	"context"
-	"slices"
 
 	"docstream/internal/fault"
 	"docstream/schemas"
@@ -15,10 +14,13 @@ import (
 type Decode func(context.Context, []byte) (schemas.Event, error)
 
 // Track is the fold. It keeps nothing itself.
-type Track struct{ decode Decode }
+type Track struct {
+	cfg    Config
+	decode Decode
+}
 
 // New returns the fold.
-func New(decode Decode) *Track { return &Track{decode: decode} }
+func New(cfg Config, decode Decode) *Track { return &Track{cfg: cfg, decode: decode} }
 
 // Key names the job of a fact: tenant first, so that one tenant's fact can never reach another's job (P8).
 func (*Track) Key(f schemas.Event) string { return key(f) }
@@ -34,7 +36,7 @@ func (*Track) Rest(s *schemas.JobSnapshot) *schemas.JobSnapshot {
 		return s
 	}
 	return &schemas.JobSnapshot{Head: s.Head, Status: s.Status, Version: s.Version, Code: s.Code, Pipeline: s.Pipeline, ReplayID: s.ReplayID,
-		PagesDone: s.PagesDone, PagesFailed: s.PagesFailed, EndedAt: s.EndedAt, Runs: s.Runs, DeletedAt: s.DeletedAt}
+		PagesDone: s.PagesDone, PagesFailed: s.PagesFailed, EndedAt: s.EndedAt, Runs: s.Runs, DeletedAt: s.DeletedAt, ArchivedAt: s.ArchivedAt}
 }
 
 // Apply folds one fact. The state may be changed in place: the harness throws it away when the transaction aborts.
@@ -46,10 +48,13 @@ func (t *Track) Apply(ctx context.Context, s *schemas.JobSnapshot, f schemas.Eve
 	case *schemas.DeletionRequested:
 		next, moved, out := t.remove(s, f)
 		return next, moved, out, nil
+	case *schemas.JobArchived:
+		next, moved, err := t.archived(ctx, s, f)
+		return next, moved, nil, err
 	}
 	if s == nil {
-		if _, cancel := f.(*schemas.CancelRequested); h.Run != 0 && !cancel {
-			return nil, false, nil, nil // a run nobody opened
+		if _, cancel := f.(*schemas.CancelRequested); h.Run != 0 && !cancel || t.echo(f) {
+			return nil, false, nil, nil // a run nobody opened, or what is left of one that was let go
 		}
 		s = begin(h)
 	}
@@ -76,7 +81,7 @@ func begin(h *schemas.Head) *schemas.JobSnapshot {
 }
 
 // open starts the run after the one asked about, if that is still the newest and has ended; anything else is a duplicate. Of an unknown job
-// the request is believed. The end of the run before is told once more where it may not have been: it can lie in the same transaction.
+// the request is believed, and says where the job goes on from. The end of the run before is told once more where it may not have been: it can lie in the same transaction.
 func (t *Track) open(ctx context.Context, s *schemas.JobSnapshot, r *schemas.RunRequested) (*schemas.JobSnapshot, bool, []schemas.Event, error) {
 	if s != nil && (s.Run != r.AfterRun || !schemas.Terminal(s.Status) || !s.DeletedAt.IsZero()) {
 		return s, false, nil, nil
@@ -86,10 +91,10 @@ func (t *Track) open(ctx context.Context, s *schemas.JobSnapshot, r *schemas.Run
 		return s, false, nil, err
 	}
 	n := begin(&r.Head)
-	n.Run, n.At, n.ReplayID = r.AfterRun+1, r.At, r.ReplayID
+	n.Run, n.At, n.ReplayID, n.Version, n.Runs = r.AfterRun+1, r.At, r.ReplayID, r.Version, r.Runs
 	var out []schemas.Event
 	if s != nil {
-		n.Version, n.SubmittedAt, n.Runs = s.Version, s.SubmittedAt, lineage(s)
+		n.Version, n.SubmittedAt, n.Runs = s.Version, s.SubmittedAt, schemas.Lineage(s)
 		if s.Stage != "" { // not what Rest leaves: it ended in this very transaction
 			out = t.Changed(s)
 		}
@@ -104,16 +109,6 @@ func (t *Track) open(ctx context.Context, s *schemas.JobSnapshot, r *schemas.Run
 	return n, true, append(out, &split), nil
 }
 
-// maxRuns bounds the earlier runs a state remembers.
-const maxRuns = 20
-
-// lineage is the earlier runs as the next one remembers them.
-func lineage(s *schemas.JobSnapshot) []schemas.PastRun {
-	runs := append(slices.Clone(s.Runs), schemas.PastRun{Run: s.Run, Status: s.Status, Code: s.Code, Pipeline: s.Pipeline, ReplayID: s.ReplayID,
-		PagesDone: s.PagesDone, PagesFailed: s.PagesFailed, EndedAt: s.EndedAt})
-	return runs[max(0, len(runs)-maxRuns):]
-}
-
 func (t *Track) submission(ctx context.Context, wire []byte) (*schemas.DocumentSubmitted, error) {
 	e, err := t.decode(ctx, wire)
 	if err != nil {
@@ -126,16 +121,23 @@ func (t *Track) submission(ctx context.Context, wire []byte) (*schemas.DocumentS
 	return sub, nil
 }
 
+// described reports whether it is known what the job is.
+func (c *change) described() bool { return c.s.Source.Key != "" || c.s.Source.URL != "" }
+
 // describe copies into the state what the submission says of the job.
 func describe(s *schemas.JobSnapshot, sub *schemas.DocumentSubmitted) {
 	s.RequestID, s.APIKeyID = sub.RequestID, sub.APIKeyID
 	s.Class, s.Priority = sub.Class, sub.Priority
 	s.Source, s.Options, s.Metadata, s.WebhookURL = sub.Source, sub.Options, sub.Metadata, sub.WebhookURL
+	if s.Run == 0 { // it was set for the job as it was submitted
+		s.Deadline, s.BaseJob = sub.Deadline, sub.BaseJob
+	}
 }
 
-// Changed returns the event that tells the world of a changed job. That one was deleted is told to nobody but those who hold its state.
+// Changed returns the event that tells the world of a changed job. That one was deleted, or is archived, is told to nobody but those who hold its
+// state.
 func (*Track) Changed(s *schemas.JobSnapshot) []schemas.Event {
-	if !s.DeletedAt.IsZero() {
+	if !s.DeletedAt.IsZero() || !s.ArchivedAt.IsZero() {
 		return nil
 	}
 	c := &schemas.JobChanged{
@@ -148,7 +150,7 @@ func (*Track) Changed(s *schemas.JobSnapshot) []schemas.Event {
 	if !schemas.Terminal(s.Status) {
 		return []schemas.Event{c}
 	}
-	if s.Status == schemas.Cancelled {
+	if s.Status == schemas.Cancelled || s.Status == schemas.Expired {
 		return []schemas.Event{c, due(s), stopped(s)}
 	}
 	return []schemas.Event{c, due(s)}

@@ -87,7 +87,7 @@ type machine struct {
 	told  []schemas.Event // what the world was told in committed transactions
 }
 
-func newMachine() *machine { return &machine{t: track.New(codec.Decode)} }
+func newMachine() *machine { return &machine{t: track.New(track.DefaultConfig(), codec.Decode)} }
 
 func (m *machine) apply(tb rapid.TB, f schemas.Event) bool {
 	s, moved, out, err := m.t.Apply(context.Background(), m.state, f)
@@ -433,7 +433,7 @@ func TestANewRunIsSubmittedAgainThroughTheSplits(t *testing.T) {
 }
 
 func TestOneTenantNeverReachesAnothersJob(t *testing.T) {
-	tr := track.New(codec.Decode)
+	tr := track.New(track.DefaultConfig(), codec.Decode)
 	a, b := finished(0, 1), finished(0, 1)
 	b.Envelope().Tenant = "other"
 	if tr.Key(a) == tr.Key(b) {
@@ -445,7 +445,7 @@ func BenchmarkFoldOfA400PageDocument(b *testing.B) {
 	facts := history(400, nil)
 	for b.Loop() {
 		var s *schemas.JobSnapshot
-		tr := track.New(codec.Decode)
+		tr := track.New(track.DefaultConfig(), codec.Decode)
 		for _, f := range facts {
 			s, _, _, _ = tr.Apply(context.Background(), s, f)
 		}
