@@ -22,7 +22,7 @@ import (
 )
 
 // Version changes whenever this stage may give other bytes for the same pages.
-const Version = "compose/5"
+const Version = "compose/6"
 
 const stageName = "compose"
 

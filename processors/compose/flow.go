@@ -9,7 +9,7 @@ import (
 	"docstream/schemas/document"
 )
 
-// flow holds a paragraph back until it is known whether it goes on, with the notes that stand between its parts.
+// flow holds a paragraph back until it is known whether it goes on, with the notes and figures that stand between its parts.
 type flow struct {
 	held  []document.Block
 	write func(document.Block)
@@ -24,7 +24,7 @@ func (f *flow) block(b document.Block) {
 			f.held[0] = continued(f.held[0], b)
 			return
 		}
-		if b.Kind == document.Note && len(f.held) < 100 {
+		if (b.Kind == document.Note || b.Kind == document.Figure) && len(f.held) < 100 {
 			f.held = append(f.held, b)
 			return
 		}

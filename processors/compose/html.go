@@ -27,8 +27,14 @@ func (r *htmlRenderer) begin(h document.Head) {
 
 func (r *htmlRenderer) page(p *document.Page) {
 	r.printf("<section data-page=\"%d\">\n", p.Number)
-	for _, b := range p.Blocks {
-		r.block(b)
+	for i, b := range p.Blocks {
+		switch {
+		case b.Kind == document.Caption && i > 0 && p.Blocks[i-1].Kind == document.Figure: // stands in the figure
+		case b.Kind == document.Figure && i+1 < len(p.Blocks) && p.Blocks[i+1].Kind == document.Caption:
+			r.figure(b, &p.Blocks[i+1])
+		default:
+			r.block(b)
+		}
 	}
 	r.lists(0, "")
 	r.printf("</section>\n")
@@ -81,7 +87,7 @@ func (r *htmlRenderer) block(b document.Block) {
 		}
 		r.printf("<aside>%s</aside>\n", text)
 	case document.Figure:
-		r.printf("<figure>%s</figure>\n", text)
+		r.figure(b, nil)
 	default:
 		goesOn := ""
 		if b.Continues {
@@ -91,6 +97,25 @@ func (r *htmlRenderer) block(b document.Block) {
 			r.printf("<p%s>%s</p>\n", goesOn, text)
 		}
 	}
+}
+
+// figure writes a picture with what is said of it, what was read in it, and its caption.
+func (r *htmlRenderer) figure(b document.Block, caption *document.Block) {
+	r.lists(0, "")
+	r.printf("<figure>")
+	text := tagged(b.Text, b.Spans)
+	if i := b.Image; i != nil {
+		said := said(b)
+		r.printf("<img src=\"%s\" alt=\"%s\" width=\"%d\" height=\"%d\">", html.EscapeString(i.Name), html.EscapeString(oneLine(said)), i.Width, i.Height)
+		if said == b.Text {
+			text = ""
+		}
+	}
+	r.printf("%s", text)
+	if caption != nil {
+		r.printf("<figcaption>%s</figcaption>", tagged(caption.Text, caption.Spans))
+	}
+	r.printf("</figure>\n")
 }
 
 func (r *htmlRenderer) item(b document.Block, level int) {

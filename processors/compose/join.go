@@ -24,7 +24,7 @@ type extent struct{ from, to float64 }
 func (j *joiner) page(p *document.Page) {
 	first, last := -1, -1
 	for i, b := range p.Blocks {
-		if !shown(b) || b.Kind == document.Note {
+		if !shown(b) || b.Kind == document.Note || b.Kind == document.Figure && b.Text == "" {
 			continue
 		}
 		if first < 0 {

@@ -17,6 +17,7 @@ type markdownRenderer struct {
 	failures []document.Failure // still to be mentioned, by page
 	last     string             // kind of the block before
 	any      bool
+	depth    int // of the list item before; none may be deeper by more than one
 	flow     flow
 }
 
@@ -68,12 +69,16 @@ func (r *markdownRenderer) block(b document.Block) {
 		return
 	}
 	r.separate(b.Kind)
+	if b.Kind != document.ListItem {
+		r.depth = 0
+	}
 	switch b.Kind {
 	case document.Heading:
 		_, _ = fmt.Fprintf(r.w, "%s %s\n", strings.Repeat("#", min(max(b.Level, 1), 6)), marked(b.Text, b.Spans, " "))
 	case document.ListItem:
 		marker, text, spans := listed(b)
-		_, _ = fmt.Fprintf(r.w, "%s%s %s\n", strings.Repeat("    ", min(max(b.Level, 1), 8)-1), marker, marked(text, spans, " "))
+		r.depth = min(max(b.Level, 1), r.depth+1, 8)
+		_, _ = fmt.Fprintf(r.w, "%s%s %s\n", strings.Repeat("    ", r.depth-1), marker, marked(text, spans, " "))
 	case document.TableKind:
 		r.rows(grid(b.Table, true), true)
 	case document.Code:
@@ -86,6 +91,8 @@ func (r *markdownRenderer) block(b document.Block) {
 		_, _ = fmt.Fprintf(r.w, "$$\n%s\n$$\n", strings.TrimSpace(b.Text))
 	case document.Caption:
 		_, _ = fmt.Fprintf(r.w, "*%s*\n", inline(oneLine(b.Text)))
+	case document.Figure:
+		r.figure(b)
 	case document.Note:
 		if b.Label != "" {
 			_, _ = fmt.Fprintf(r.w, "[^%s]: %s\n", label(b.Label), marked(b.Text, b.Spans, " "))
@@ -93,12 +100,39 @@ func (r *markdownRenderer) block(b document.Block) {
 		}
 		fallthrough
 	default:
-		lines := strings.Split(marked(b.Text, b.Spans, "\n"), "\n")
-		for i, l := range lines {
-			lines[i] = start(l)
-		}
-		_, _ = fmt.Fprintf(r.w, "%s\n", strings.Join(lines, "  \n"))
+		r.text(b)
 	}
+}
+
+// text writes a paragraph.
+func (r *markdownRenderer) text(b document.Block) {
+	lines := strings.Split(marked(b.Text, b.Spans, "\n"), "\n")
+	for i, l := range lines {
+		lines[i] = start(l)
+	}
+	_, _ = fmt.Fprintf(r.w, "%s\n", strings.Join(lines, "  \n"))
+}
+
+// figure writes a picture with what its document says of it. What was read in a picture stands below it.
+func (r *markdownRenderer) figure(b document.Block) {
+	if b.Image == nil {
+		r.text(b)
+		return
+	}
+	said := said(b)
+	_, _ = fmt.Fprintf(r.w, "![%s](%s)\n", strings.ReplaceAll(inline(oneLine(said)), "]", `\]`), b.Image.Name)
+	if b.Text != said {
+		_ = r.w.WriteByte('\n')
+		r.text(b)
+	}
+}
+
+// said is what a document says of a figure's picture: its text, unless that was read in the picture.
+func said(b document.Block) string {
+	if len(b.Lines) > 0 {
+		return ""
+	}
+	return b.Text
 }
 
 // rows writes a table with its first row as the head, which Markdown demands; rows that go on where a table ended have none.

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 
 	"docstream/internal/blob"
+	"docstream/internal/turn"
 	"docstream/schemas"
 	"docstream/schemas/document"
 )
@@ -24,11 +26,18 @@ type pages struct {
 	lines *bufio.Reader
 }
 
-// each calls f for every finished page, ascending.
+// each calls f for every finished page, ascending. Between two pages it gives way to whoever goes first (P9).
 func (p *pages) each(ctx context.Context, f func(*document.Page) error) error {
 	defer p.closeChunk()
 	text := schemas.Bitmap(p.event.Text)
+	first := true
 	for n := range schemas.Bitmap(p.event.Finished).All() {
+		if !first {
+			if err := turn.Between(ctx); err != nil {
+				return err
+			}
+		}
+		first = false
 		read := p.recognised
 		if text.Has(n) {
 			read = p.text
@@ -84,20 +93,34 @@ func (p *pages) text(ctx context.Context, n int) (*document.Page, error) {
 		if err != nil && err != io.EOF {
 			return nil, err
 		}
-		var head struct {
-			Number int `json:"number"`
-		}
-		if err := json.Unmarshal(line, &head); err != nil {
+		at, err := numberOf(line)
+		if err != nil {
 			return nil, failed(fmt.Errorf("read %s: %w", p.chunk, err))
 		}
-		if head.Number == n {
+		if at == n {
 			return p.decode(line, n)
 		}
-		if head.Number > n {
+		if at > n {
 			return nil, failed(fmt.Errorf("page %d is not in %s", n, p.chunk))
 		}
 	}
 }
+
+// numberOf reads the number of a page, which stands near its beginning: the rest is decoded once, if at all.
+func numberOf(line []byte) (n int, err error) {
+	in := json.NewDecoder(bytes.NewReader(line))
+	_, err = in.Token()
+	for err == nil && in.More() {
+		var name json.Token
+		if name, err = in.Token(); err == nil && name == "number" {
+			return n, in.Decode(&n)
+		}
+		err = errors.Join(err, in.Decode(new(json.RawMessage)))
+	}
+	return 0, errors.Join(err, errNoNumber)
+}
+
+var errNoNumber = errors.New("the page has no number")
 
 // line reads one line, bounded.
 func (p *pages) line() ([]byte, error) {

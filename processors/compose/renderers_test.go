@@ -65,6 +65,25 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
+func TestFiguresWithTheirPictures(t *testing.T) {
+	said, read := block("figure", 0, "A [small] boat"), block("figure", 0, "EXIT")
+	said.Image = &document.Image{Name: "figures/000001-1.png", MediaType: "image/png", Width: 30, Height: 20}
+	read.Image = &document.Image{Name: "figures/000001-2.png", MediaType: "image/png", Width: 3, Height: 2}
+	read.Lines = []document.Line{{Text: "EXIT"}}
+	blocks := []document.Block{said, block("caption", 0, "Figure 1: it floats"), read}
+	for file, want := range map[string]string{
+		"document.md": "![A \\[small\\] boat](figures/000001-1.png)\n\n*Figure 1: it floats*\n\n![](figures/000001-2.png)\n\nEXIT\n",
+		"document.html": "<figure><img src=\"figures/000001-1.png\" alt=\"A [small] boat\" width=\"30\" height=\"20\"><figcaption>Figure 1: it floats</figcaption></figure>\n" +
+			"<figure><img src=\"figures/000001-2.png\" alt=\"\" width=\"3\" height=\"2\">EXIT</figure>\n",
+		"document.txt":  "A [small] boat\n\nFigure 1: it floats\n\nEXIT\n",
+		"document.json": `"image":{"name":"figures/000001-1.png","media_type":"image/png","width":30,"height":20}`,
+	} {
+		if got := render(t, file, nil, page(1, "ocr", blocks...)); !strings.Contains(got, want) {
+			t.Errorf("%s has\n%s", file, got)
+		}
+	}
+}
+
 func TestNothingRunsAlongASinglePage(t *testing.T) {
 	blocks := []document.Block{block("header", 0, "Harbour Stores, 14 Quay Street"), para("Text."), block("footer", 0, "Account 4711 0815"), block("footer", 0, "Page 1 of 1"), block("footer", 0, "- 1 -")}
 	if got, want := render(t, "document.md", nil, page(1, "ocr", blocks...)), "Harbour Stores, 14 Quay Street\n\nText.\n\nAccount 4711 0815\n"; got != want {

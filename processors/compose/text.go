@@ -26,7 +26,7 @@ func (r *textRenderer) begin(document.Head) {}
 
 func (r *textRenderer) page(p *document.Page) {
 	for _, b := range p.Blocks {
-		if shown(b) {
+		if shown(b) && (b.Text != "" || b.Table != nil) {
 			r.flow.block(b)
 		}
 	}
@@ -66,7 +66,7 @@ func shown(b document.Block) bool {
 	case document.TableKind:
 		return b.Table != nil && len(b.Table.Cells) > 0
 	}
-	return strings.TrimSpace(b.Text) != "" || b.Table != nil
+	return strings.TrimSpace(b.Text) != "" || b.Table != nil || b.Image != nil
 }
 
 // folio is the number of a page, with what usually stands beside it.

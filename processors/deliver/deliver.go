@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"docstream/internal/blob"
+	"docstream/internal/failpoint"
 	"docstream/internal/outbound"
 	"docstream/schemas"
 )
@@ -37,6 +38,8 @@ type Around struct {
 	Fresh func(context.Context) error
 	// Objects holds the results; nil: none travel in messages.
 	Objects Objects
+	// Lookup resolves the names of receivers; nil: the system's resolver.
+	Lookup outbound.Lookup
 }
 
 // Deliver is the log of the webhooks topic. Safe for concurrent use.
@@ -59,7 +62,7 @@ type Deliver struct {
 
 // New returns deliver; it does nothing before Run. The error is of the configuration.
 func New(cfg Config, endpoints *Endpoints, around Around, log *slog.Logger, reg prometheus.Registerer) (*Deliver, error) {
-	guard, err := outbound.New(cfg.Outbound, nil)
+	guard, err := outbound.New(cfg.Outbound, around.Lookup)
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +141,7 @@ func (d *Deliver) work(ctx context.Context, e *entry) {
 	for wait := 200 * time.Millisecond; len(events) > 0 && ctx.Err() == nil; wait = min(2*wait, 10*time.Second) {
 		err := d.around.Publish(ctx, events...)
 		if err == nil {
+			failpoint.At(failpoint.Told)
 			return
 		}
 		d.log.WarnContext(ctx, "what became of a webhook cannot be written yet", "delivery", e.due.DeliveryID, "error", err)
@@ -155,6 +159,7 @@ func (d *Deliver) outcome(ctx context.Context, w *schemas.WebhookDue) []schemas.
 	}
 	began := time.Now()
 	o := d.attempt(ctx, w)
+	failpoint.At(failpoint.Answered)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -209,5 +214,6 @@ func (d *Deliver) spread(ctx context.Context, w *schemas.WebhookDue) []schemas.E
 	done := *w
 	done.At = time.Now().UTC()
 	done.State, done.EndedAt, done.Outputs, done.Metadata = Delivered, done.At, nil, nil
+	failpoint.At(failpoint.Spread)
 	return append(out, &done)
 }

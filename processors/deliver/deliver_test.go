@@ -9,12 +9,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +25,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"docstream/internal/blob"
+	"docstream/internal/outbound"
 	"docstream/internal/seal"
 	"docstream/internal/stream"
 	"docstream/internal/telemetry"
@@ -77,6 +80,7 @@ type world struct {
 	producer  *producers.Producer
 	endpoints *deliver.Endpoints
 	receivers []*receiver
+	lookup    outbound.Lookup // nil: the system's
 
 	mu       sync.Mutex
 	newest   map[string]*schemas.WebhookDue
@@ -167,7 +171,7 @@ func (w *world) start(change func(*deliver.Config)) (stop func()) {
 		Publish: func(ctx context.Context, events ...schemas.Event) error {
 			return w.producer.PublishAll(ctx, events, "req_test")
 		},
-		End: stream.Ends(w.conn, w.plan), Fresh: func(context.Context) error { return nil }, Objects: results{},
+		End: stream.Ends(w.conn, w.plan), Fresh: func(context.Context) error { return nil }, Objects: results{}, Lookup: w.lookup,
 	}, log, prometheus.NewRegistry())
 	if err != nil {
 		w.t.Fatal(err)
@@ -314,6 +318,7 @@ func TestAReceiverThatFailsIsTriedAgainUnderOneID(t *testing.T) {
 
 func TestEveryWayToFailHasItsEnd(t *testing.T) {
 	huge := strings.Repeat("x", 1<<20)
+	var sent atomic.Int64 // of the gigabyte
 	r := newReceiver(t, func(n int, w http.ResponseWriter, q *http.Request) {
 		switch q.URL.Path {
 		case "/away":
@@ -324,7 +329,8 @@ func TestEveryWayToFailHasItsEnd(t *testing.T) {
 			w.WriteHeader(http.StatusGone)
 		case "/gigabyte":
 			for range 1 << 10 {
-				if _, err := io.WriteString(w, huge); err != nil {
+				n, err := io.WriteString(w, huge)
+				if sent.Add(int64(n)); err != nil {
 					return
 				}
 			}
@@ -354,7 +360,51 @@ func TestEveryWayToFailHasItsEnd(t *testing.T) {
 			t.Errorf("%s: %s after %d attempts, %d %q", endpoint, s.State, s.Attempts, s.LastStatus, s.LastError)
 		}
 	}
+	r.CloseClientConnections() // so that nobody writes any more
+	if n := sent.Load(); n == 0 || n > 64<<20 {
+		t.Errorf("%d bytes of the gigabyte were taken", n)
+	}
 	eventually(t, "410 disables the endpoint", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.disabled["gone"] && !w.disabled["away"] })
+}
+
+// TestRebindingANameGainsNothing: the name of a receiver is resolved anew at every attempt, and what it leads to is checked where the
+// connection is made.
+func TestRebindingANameGainsNothing(t *testing.T) {
+	r := newReceiver(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusInternalServerError)
+	})
+	w := newWorld(t, r)
+	u, _ := url.Parse(r.URL)
+	lookups := map[string]int{}
+	w.lookup = func(_ context.Context, host string) ([]netip.Addr, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		good, inside := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("169.254.169.254")
+		switch lookups[host]++; {
+		case host == "mapped.example":
+			return []netip.Addr{netip.MustParseAddr("::ffff:169.254.169.254")}, nil
+		case host == "both.example":
+			return []netip.Addr{good, inside}, nil
+		case lookups[host] == 1:
+			return []netip.Addr{good}, nil
+		}
+		return []netip.Addr{inside}, nil
+	}
+	for _, name := range []string{"rebinding", "mapped", "both"} {
+		w.endpoint(name, "http://"+name+".example:"+u.Port()+"/")
+	}
+	w.ended(1, schemas.Completed, "")
+	w.start(nil)
+	for name, attempts := range map[string]int{"rebinding": 2, "mapped": 1, "both": 1} {
+		eventually(t, name+" ends", func() bool { return w.state(name).State == deliver.Failed })
+		if s := w.state(name); s.Attempts != attempts || s.LastError != "the address may not be asked" {
+			t.Errorf("%s: after %d attempts %q", name, s.Attempts, s.LastError)
+		}
+	}
+	if n := len(r.all()); n != 1 {
+		t.Errorf("%d requests came through", n)
+	}
 }
 
 func TestRetryAfterIsHonoured(t *testing.T) {
