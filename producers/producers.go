@@ -27,6 +27,21 @@ func (p *Producer) Publish(ctx context.Context, e schemas.Event, requestID strin
 	return p.PublishAll(ctx, []schemas.Event{e}, requestID)
 }
 
+// Submit makes a submission durable, and tells the fold of one that has a deadline: its time runs while it waits. Told second, for what was
+// not accepted must not expire; where only that fails, the fold hears of the deadline when the job is opened.
+func (p *Producer) Submit(ctx context.Context, e *schemas.DocumentSubmitted) error {
+	if err := p.Publish(ctx, e, e.RequestID); err != nil || e.Deadline.IsZero() {
+		return err
+	}
+	wire, err := p.Encode(e)
+	if err != nil {
+		return fault.Puzzle(schemas.Internal, "%s", schemas.Codes[schemas.Internal].Meaning).Because(err)
+	}
+	f := &schemas.DeadlineSet{Head: e.Head, Submission: wire}
+	f.EventID = schemas.EventIDFor(f.JobID, f.Run, "gateway", 0, f.Kind(), 0)
+	return p.Publish(ctx, f, e.RequestID)
+}
+
 // PublishAll is Publish for several events at once. After a failure some of them may have been appended.
 func (p *Producer) PublishAll(ctx context.Context, events []schemas.Event, requestID string) error {
 	records := make([]*kgo.Record, 0, len(events))

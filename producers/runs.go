@@ -26,7 +26,7 @@ func Again(encode Encode, job *schemas.JobSnapshot, by string, now time.Time, ch
 	if err != nil {
 		return nil, fmt.Errorf("the submission of %s: %w", h.JobID, err)
 	}
-	r := &schemas.RunRequested{Head: h, Submission: wire, AfterRun: job.Run}
+	r := &schemas.RunRequested{Head: h, Submission: wire, AfterRun: job.Run, Version: job.Version, Runs: schemas.Lineage(job)}
 	r.EventID = schemas.EventIDFor(h.JobID, h.Run, by, 0, r.Kind(), 0)
 	return r, nil
 }

@@ -9,6 +9,7 @@ import (
 	"docstream/internal/stream"
 	"docstream/internal/topology"
 	"docstream/producers"
+	"docstream/producers/ended"
 	"docstream/schemas"
 )
 
@@ -20,7 +21,7 @@ func Redrivable(l Letter, job *schemas.JobSnapshot) error {
 	switch {
 	case l.State != Open:
 		return no("The dead letter was %s already.", l.State)
-	case l.JobID == "" || job == nil || job.JobID != l.JobID || job.Tenant != l.Tenant || job.Source.Key == "":
+	case l.JobID == "" || job == nil || job.JobID != l.JobID || job.Tenant != l.Tenant || job.Source.Key == "" && job.Source.URL == "":
 		return no("The dead letter belongs to no job that could run again.")
 	case !job.DeletedAt.IsZero():
 		return no("The job was deleted.")
@@ -46,15 +47,19 @@ func OfRun(letters []Letter, run int) []Letter {
 	return slices.DeleteFunc(slices.Clone(letters), func(l Letter) bool { return l.Run != run })
 }
 
-// Jobs reads the newest state of the jobs that letters belong to, by the keys of the plan.
-func (b Box) Jobs(ctx context.Context, letters []Letter) (map[string]*schemas.JobSnapshot, error) {
+// Jobs reads the newest state of the jobs that letters belong to, by the keys of the plan. One that the log has let go of ended as the object
+// store says.
+func (b Box) Jobs(ctx context.Context, letters []Letter, objects ended.Objects) (map[string]*schemas.JobSnapshot, error) {
 	out := map[string]*schemas.JobSnapshot{}
 	for _, l := range letters {
 		out[topology.JobKey(l.Tenant, l.JobID)] = nil
 	}
 	err := stream.Scan{Conn: b.Conn, Plan: b.Plan, Codec: b.Codec, Yield: func(r schemas.Record) error {
 		s, ok := r.Event.(*schemas.JobSnapshot)
-		if !ok {
+		if !ok { // a tombstone, or nothing that can be read
+			if _, wanted := out[string(r.Key)]; wanted && len(r.Value) == 0 {
+				out[string(r.Key)] = nil
+			}
 			return nil
 		}
 		if _, wanted := out[topology.JobKey(s.Tenant, s.JobID)]; wanted {
@@ -64,6 +69,15 @@ func (b Box) Jobs(ctx context.Context, letters []Letter) (map[string]*schemas.Jo
 	}}.Read(ctx, topology.Jobs.Spec.Name)
 	if err != nil {
 		return nil, fault.World(schemas.ServiceUnavailable, "The event log does not answer; try again.").Because(err)
+	}
+	for _, l := range letters {
+		key := topology.JobKey(l.Tenant, l.JobID)
+		if out[key] != nil || l.JobID == "" {
+			continue
+		}
+		if out[key], err = ended.Job(ctx, objects, l.Tenant, l.JobID); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"docstream/internal/blob"
 	"docstream/internal/fault"
+	"docstream/producers"
 	"docstream/schemas"
 )
 
@@ -33,30 +34,34 @@ const (
 const lookEvery = 3 * time.Second
 
 // ask comes to every job behind the cursor in turn. The requests of a batch are durable before the cursor that says so: after a crash
-// between the two the batch is asked for again, and the fold drops what it has.
-func (w *work) ask(ctx context.Context) error {
+// between the two the batch is asked for again, and the fold drops what it has. It reports whether nothing is left to ask for: a pause
+// ends it before that.
+func (w *work) ask(ctx context.Context) (all bool, err error) {
 	for w.e.Left == 0 {
+		if w.heed(); w.e.Status == Paused {
+			return false, w.save(ctx)
+		}
 		entries, err := w.plan.after(w.e.Cursor, w.batch)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if len(entries) == 0 {
-			return nil
+			return true, nil
 		}
 		answers, err := w.answers(ctx, entries)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if err := w.turn(ctx, entries, answers); err != nil {
-			return err
+			return false, err
 		}
 		if time.Since(w.looked) > lookEvery { // it waits for the fold, too: a replay does not run away from it
 			if err := w.advance(ctx); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // answers finds out about several jobs at once, most of which is asking the object store.
@@ -73,11 +78,9 @@ func (w *work) answers(ctx context.Context, entries []entry) ([]answer, error) {
 	return out, g.Wait()
 }
 
-// turn says what is to be said, up to the bound of pages, and moves the cursor. A cancelled replay says nothing more.
+// turn says what is to be said, up to the bound of pages, and moves the cursor. A replay that is cancelled or paused by then says nothing
+// and stays where it is.
 func (w *work) turn(ctx context.Context, entries []entry, answers []answer) error {
-	if now, ok := w.x.Jobs.Replay(w.e.Tenant, w.e.ReplayID); ok && now.Status == Cancelled {
-		return w.save(ctx)
-	}
 	next := *w.e
 	var events []schemas.Event
 	n := map[string]int{}
@@ -109,10 +112,16 @@ func (w *work) turn(ctx context.Context, entries []entry, answers []answer) erro
 		if err := w.limit.WaitN(ctx, len(events)); err != nil {
 			return err
 		}
+	}
+	if w.heed(); w.e.Status != Running { // the wait for the rate was the longest part of it
+		return w.save(ctx)
+	}
+	if len(events) > 0 {
 		if err := w.x.Publisher.PublishAll(ctx, events, ""); err != nil {
 			return err
 		}
 	}
+	next.Version = w.e.Version
 	w.e = &next
 	for outcome, k := range n {
 		w.seen(outcome, k)
@@ -123,6 +132,9 @@ func (w *work) turn(ctx context.Context, entries []entry, answers []answer) erro
 // answer decides about one job, as it stands now. One whose source is gone is left as it is.
 func (w *work) answer(ctx context.Context, n entry) (answer, error) {
 	e, err := w.x.Codec.Decode(ctx, n.wire)
+	if errors.Is(err, schemas.ErrUndecodable) { // its outline could be read
+		return answer{outcome: skipped}, nil
+	}
 	if err != nil {
 		return answer{}, err
 	}
@@ -130,12 +142,18 @@ func (w *work) answer(ctx context.Context, n entry) (answer, error) {
 	if !ok {
 		return answer{}, errors.New("the plan holds a " + e.Kind())
 	}
-	job := w.job(d.Tenant, d.JobID)
+	job, err := w.known(ctx, d.Tenant, d.JobID)
+	if err != nil {
+		return answer{}, err
+	}
 	if _, _, ours := names(job, w.e.ReplayID); ours { // asked for before a crash
 		return answer{outcome: asked, pages: pages(job)}, nil
 	}
 	if job != nil && !schemas.Terminal(job.Status) || !w.sel.stands(d, job) {
 		return answer{outcome: skipped}, nil
+	}
+	if d.Source.Key == "" && d.Source.URL != "" { // what was fetched once is never fetched again
+		d.Source.Key = schemas.FetchedKey(d.Tenant, d.JobID)
 	}
 	gone, err := w.gone(ctx, d.Source)
 	if err != nil {
@@ -148,7 +166,7 @@ func (w *work) answer(ctx context.Context, n entry) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	r, err := w.request(d, after)
+	r, err := w.request(d, after, job)
 	return answer{asked, pages(job), r}, err
 }
 
@@ -168,7 +186,7 @@ func (w *work) gone(ctx context.Context, s schemas.Source) (bool, error) {
 	return false, err
 }
 
-// newest is the job's newest run. Of a job that was laid to rest the results say so: the greatest run that has any.
+// newest is the job's newest run. Where nobody has kept how it ended the results say so: the greatest run that has any.
 func (w *work) newest(ctx context.Context, d *schemas.DocumentSubmitted, job *schemas.JobSnapshot) (run int, err error) {
 	if job != nil {
 		return job.Run, nil
@@ -184,15 +202,24 @@ func (w *work) newest(ctx context.Context, d *schemas.DocumentSubmitted, job *sc
 	return run, err
 }
 
-// request is the fact that asks: the submission as it was, at low priority, after the run that is the newest now.
-func (w *work) request(d *schemas.DocumentSubmitted, after int) (*schemas.RunRequested, error) {
+// request is the fact that asks: the submission as it was, at low priority, after the run that is the newest now, of which it says what the
+// fold may have let go. A replay from a stage lets it take over what that run has made; what a cancelled run has read is never served, and
+// where nobody has kept how the job ended nobody knows.
+func (w *work) request(d *schemas.DocumentSubmitted, after int, job *schemas.JobSnapshot) (*schemas.RunRequested, error) {
 	low := *d
 	low.Priority = "low"
+	if w.e.Stage != "" && job != nil && job.Status != schemas.Cancelled {
+		producers.Keep(&low, job)
+		low.FromStage, low.BaseJob = w.e.Stage, ""
+	}
 	wire, err := w.x.Codec.Encode(&low)
 	if err != nil {
 		return nil, fmt.Errorf("the submission of %s: %w", d.JobID, err)
 	}
 	r := &schemas.RunRequested{Submission: wire, AfterRun: after, ReplayID: w.e.ReplayID}
+	if job != nil {
+		r.Version, r.Runs = job.Version, schemas.Lineage(job)
+	}
 	r.Head = schemas.Head{EventID: schemas.EventIDFor(d.JobID, after, "replay", 0, r.Kind(), 0), Tenant: d.Tenant, JobID: d.JobID, Run: after,
 		At: time.Now().UTC().Truncate(time.Microsecond), SubmittedAt: d.SubmittedAt}
 	return r, nil

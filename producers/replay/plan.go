@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 
 	"docstream/schemas"
 )
@@ -42,8 +43,12 @@ func newPlan(dir string) (*plan, error) {
 	}
 	cache := pebble.NewCache(4 << 20)
 	defer cache.Unref()
-	db, err := pebble.Open(dir, &pebble.Options{Cache: cache, MemTableSize: 4 << 20, MaxOpenFiles: 64, DisableWAL: true,
-		FormatMajorVersion: pebble.FormatNewest, Logger: silent{}})
+	o := &pebble.Options{Cache: cache, MemTableSize: 8 << 20, MaxOpenFiles: 64, DisableWAL: true,
+		FormatMajorVersion: pebble.FormatNewest, Logger: silent{}}
+	for i := range o.Levels { // most jobs are new to the plan: that they are is seldom looked up on disk
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	db, err := pebble.Open(dir, o)
 	if err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, err
@@ -59,16 +64,28 @@ func (p *plan) close() {
 // planKey orders the jobs: tenant, then id. No tenant holds a slash.
 func planKey(e *schemas.DocumentSubmitted) string { return e.Tenant + "/" + e.JobID }
 
-// add takes a job and reports whether it is new to the plan.
-func (p *plan) add(key string, wire []byte) (bool, error) {
-	_, closer, err := p.db.Get([]byte(key))
-	if err == nil {
-		return false, closer.Close()
+// add takes jobs and reports which of them are new to the plan: of those that stand twice among them, the first is.
+func (p *plan) add(jobs []entry) ([]bool, error) {
+	fresh, among := make([]bool, len(jobs)), make(map[string]bool, len(jobs))
+	b := p.db.NewBatch()
+	defer b.Close()
+	for i, n := range jobs {
+		if among[n.key] {
+			continue
+		}
+		among[n.key] = true
+		_, closer, err := p.db.Get([]byte(n.key))
+		if err == nil {
+			err = closer.Close()
+		} else if err == pebble.ErrNotFound {
+			fresh[i] = true
+			err = b.Set([]byte(n.key), n.wire, nil)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	if err != pebble.ErrNotFound {
-		return false, err
-	}
-	return true, p.db.Set([]byte(key), wire, pebble.NoSync)
+	return fresh, b.Commit(pebble.NoSync)
 }
 
 // entry is one job of a plan.

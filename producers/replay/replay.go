@@ -19,12 +19,13 @@ import (
 const (
 	Pending   = "pending"   // being counted
 	Running   = "running"   // asking for runs, and waiting for them to end
+	Paused    = "paused"    // asking for none until it is resumed; what was asked for by then runs on, and is counted
 	Completed = "completed" // everything that was asked for has ended
 	Cancelled = "cancelled" // stopped on request; what was asked for by then runs on
 )
 
 // Statuses lists them in the order a replay can pass through.
-var Statuses = []string{Pending, Running, Completed, Cancelled}
+var Statuses = []string{Pending, Running, Paused, Completed, Cancelled}
 
 // The modes of a replay.
 const (
@@ -44,16 +45,20 @@ type Request struct {
 	Selection schemas.Selection
 	Rate      float64 // runs a second; 0: DefaultRate
 	MaxPages  int64   // 0: any number
+	Stage     string  // first stage that works again, one of schemas.FromStages; empty: all of them
 	Dry       bool
 	By        string // API key id, or operator
 }
 
-// ID derives the replay's id: the same tenant, selection and mode are the same replay.
+// ID derives the replay's id: the same tenant, selection, stage and mode are the same replay.
 func (r Request) ID() string {
 	s := r.Selection
 	parts := []string{r.mode(), r.Tenant, s.Label, micros(s.From), micros(s.To)}
 	for _, list := range [][]string{s.Jobs, s.MediaTypes, s.Statuses, s.Codes, s.Pipelines} {
 		parts = append(append(parts, strconv.Itoa(len(list))), list...)
+	}
+	if r.Stage != "" {
+		parts = append(parts, "stage", r.Stage)
 	}
 	return schemas.ReplayIDFor(parts...)
 }
@@ -78,7 +83,7 @@ func micros(t time.Time) string {
 func (r Request) Say(known *schemas.ReplayChanged, now time.Time) *schemas.ReplayChanged {
 	now = now.UTC().Truncate(time.Microsecond)
 	next := &schemas.ReplayChanged{
-		Head: schemas.Head{Tenant: r.Tenant}, ReplayID: r.ID(), Mode: r.mode(), Status: Pending, Selection: r.Selection,
+		Head: schemas.Head{Tenant: r.Tenant}, ReplayID: r.ID(), Mode: r.mode(), Status: Pending, Selection: r.Selection, Stage: r.Stage,
 		Rate: r.Rate, MaxPages: r.MaxPages, RequestedBy: r.By, CreatedAt: now,
 	}
 	if next.Rate == 0 {
@@ -98,8 +103,8 @@ func (r Request) Say(known *schemas.ReplayChanged, now time.Time) *schemas.Repla
 	return stamp(next, now)
 }
 
-// cancelLead is how far a cancellation goes ahead of the versions the executor writes meanwhile.
-const cancelLead = 1000
+// lead is how far what somebody else says of a replay goes ahead of the versions the executor writes meanwhile.
+const lead = 1000
 
 // Cancel returns the record that stops a replay; nil where it has ended.
 func Cancel(known *schemas.ReplayChanged, now time.Time) *schemas.ReplayChanged {
@@ -107,7 +112,32 @@ func Cancel(known *schemas.ReplayChanged, now time.Time) *schemas.ReplayChanged 
 		return nil
 	}
 	next := *known
-	next.Status, next.EndedAt, next.Version = Cancelled, now.UTC().Truncate(time.Microsecond), known.Version+cancelLead
+	next.Status, next.EndedAt, next.Version = Cancelled, now.UTC().Truncate(time.Microsecond), known.Version+lead
+	return stamp(&next, now)
+}
+
+// Pause returns the record that lets a replay rest, whoever works on it and wherever; nil where it rests already or has ended. It holds until
+// somebody resumes or cancels the replay.
+func Pause(known *schemas.ReplayChanged, now time.Time) *schemas.ReplayChanged {
+	if !known.EndedAt.IsZero() || known.Status == Paused {
+		return nil
+	}
+	next := *known
+	next.Status, next.Version = Paused, known.Version+lead
+	return stamp(&next, now)
+}
+
+// Resume returns the record that lets a paused replay go on where it stands; nil where it is not paused. One that was paused before its jobs
+// were counted is counted first.
+func Resume(known *schemas.ReplayChanged, now time.Time) *schemas.ReplayChanged {
+	if known.Status != Paused {
+		return nil
+	}
+	next := *known
+	next.Status, next.Version = Running, known.Version+lead
+	if known.Mode == Dry || len(known.Counts) == 0 && known.Cursor == "" {
+		next.Status = Pending
+	}
 	return stamp(&next, now)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"docstream/internal/fault"
+	"docstream/internal/stream"
 	"docstream/producers/replay"
 	"docstream/schemas"
 )
@@ -376,21 +377,22 @@ func TestBadSelectionsAreRefused(t *testing.T) {
 		many[i] = schemas.NewJobID(now)
 	}
 	for name, r := range map[string]replay.Request{
-		"nothing":        {},
-		"only a label":   {Selection: schemas.Selection{Label: "x"}},
-		"blank values":   {Selection: schemas.Selection{Jobs: []string{" "}}},
-		"turned around":  {Selection: schemas.Selection{From: now, To: now.Add(-time.Hour)}},
-		"no job id":      {Selection: schemas.Selection{Jobs: []string{"4711"}}},
-		"too many":       {Selection: schemas.Selection{Jobs: many}},
-		"no media type":  {Selection: schemas.Selection{MediaTypes: []string{"pdf"}}},
-		"a live status":  {Selection: schemas.Selection{Statuses: []string{schemas.Processing}}},
-		"no status":      {Selection: schemas.Selection{Statuses: []string{"broken"}}},
-		"no code":        {Selection: schemas.Selection{Codes: []string{"NOPE"}}},
-		"no pipeline":    {Selection: schemas.Selection{Pipelines: []string{"1.2"}}},
-		"a long label":   {Selection: schemas.Selection{From: now, Label: string(make([]byte, 81))}},
-		"too fast":       {Selection: schemas.Selection{From: now}, Rate: 1001},
-		"backwards":      {Selection: schemas.Selection{From: now}, Rate: -1},
-		"negative pages": {Selection: schemas.Selection{From: now}, MaxPages: -1},
+		"nothing":                    {},
+		"only a label":               {Selection: schemas.Selection{Label: "x"}},
+		"blank values":               {Selection: schemas.Selection{Jobs: []string{" "}}},
+		"turned around":              {Selection: schemas.Selection{From: now, To: now.Add(-time.Hour)}},
+		"no job id":                  {Selection: schemas.Selection{Jobs: []string{"4711"}}},
+		"too many":                   {Selection: schemas.Selection{Jobs: many}},
+		"no media type":              {Selection: schemas.Selection{MediaTypes: []string{"pdf"}}},
+		"a live status":              {Selection: schemas.Selection{Statuses: []string{schemas.Processing}}},
+		"no status":                  {Selection: schemas.Selection{Statuses: []string{"broken"}}},
+		"no code":                    {Selection: schemas.Selection{Codes: []string{"NOPE"}}},
+		"no pipeline":                {Selection: schemas.Selection{Pipelines: []string{"1.2"}}},
+		"a long label":               {Selection: schemas.Selection{From: now, Label: string(make([]byte, 81))}},
+		"no stage that can be first": {Selection: schemas.Selection{From: now}, Stage: "prepare"},
+		"too fast":                   {Selection: schemas.Selection{From: now}, Rate: 1001},
+		"backwards":                  {Selection: schemas.Selection{From: now}, Rate: -1},
+		"negative pages":             {Selection: schemas.Selection{From: now}, MaxPages: -1},
 	} {
 		if err := r.Validate(); err == nil || fault.Of(err).Code != schemas.InvalidSelection || fault.Of(err).Kind != fault.Permanent {
 			t.Errorf("%s: %v", name, err)
@@ -432,5 +434,198 @@ func TestRatesAreRead(t *testing.T) {
 		if got != want || (err == nil) != (want > 0) {
 			t.Errorf("%q reads as %g, %v", text, got, err)
 		}
+	}
+}
+
+// TestAPausedReplayAsksForNoMoreUntilItIsResumed pauses while some is asked for, takes the executor away, and resumes under another one: in the
+// end every job has one new run.
+func TestAPausedReplayAsksForNoMoreUntilItIsResumed(t *testing.T) {
+	w := newWorld(t)
+	began := time.Now()
+	jobs := w.submit(acme, 30, nil)
+	stop := w.executor(w.publisher())
+	id, _ := w.say(replay.Request{Tenant: acme, Selection: since(began), Rate: 4})
+	var e *schemas.ReplayChanged
+	w.eventually("some to be asked for", func() bool { e, _ = w.view.Replay(acme, id); return e != nil && e.JobsAsked >= 4 })
+	pause := replay.Pause(e, time.Now())
+	w.produce(w.record(pause))
+	w.eventually("the rest, with what ran counted", func() bool {
+		e, _ = w.view.Replay(acme, id)
+		return e.Status == replay.Paused && e.Version > pause.Version && e.Completed == e.JobsAsked && e.Settled == e.Cursor
+	})
+	if replay.Pause(e, time.Now()) != nil {
+		t.Error("paused twice is something new")
+	}
+	asked := len(w.requests())
+	if int(e.JobsAsked) != asked || asked > 20 || replay.NewReport(e).Ended() {
+		t.Fatalf("%d runs were asked for; it says %+v", asked, e)
+	}
+	stop()
+	w.executor(w.publisher())
+	w.eventually("the next one to say it again", func() bool { now, _ := w.view.Replay(acme, id); return now.Version > e.Version })
+	if e, _ = w.view.Replay(acme, id); e.Status != replay.Paused || len(w.requests()) != asked {
+		t.Fatalf("after a restart %d runs were asked for; it says %+v", len(w.requests()), e)
+	}
+	w.produce(w.record(replay.Resume(e, time.Now())))
+	if e := w.ended(acme, id); e.Status != replay.Completed || e.JobsAsked != 30 || e.Completed != 30 || e.Skipped != 0 || replay.Pause(e, time.Now()) != nil || replay.Resume(e, time.Now()) != nil {
+		t.Errorf("it ended as %+v", e)
+	}
+	for _, j := range jobs {
+		if s := w.job(acme, j); s.Run != 1 || s.ReplayID != id {
+			t.Errorf("a job is at run %d", s.Run)
+		}
+	}
+	if n := len(w.requests()); n != 30 {
+		t.Errorf("%d runs were asked for, want 30", n)
+	}
+}
+
+// TestPausesThatComeAtAnyMomentLoseAndDoubleNothing pauses, resumes and kills at random.
+func TestPausesThatComeAtAnyMomentLoseAndDoubleNothing(t *testing.T) {
+	w := newWorld(t)
+	n := many()
+	began := time.Now()
+	jobs := w.submit(acme, n, nil)
+	id, _ := w.say(replay.Request{Tenant: acme, Selection: since(began), Rate: float64(max(4, n/4))})
+	pauses := 0
+	for ended := false; !ended && pauses < 30; pauses++ {
+		stop := w.executor(w.publisher())
+		time.Sleep(time.Duration(rand.IntN(700)) * time.Millisecond) // any moment will do
+		e, _ := w.view.Replay(acme, id)
+		if next := replay.Pause(e, time.Now()); next != nil {
+			w.produce(w.record(next))
+		}
+		if rand.IntN(2) == 0 {
+			stop()
+			stop = w.executor(w.publisher())
+		}
+		w.eventually("the pause, or the end", func() bool {
+			e, _ = w.view.Replay(acme, id)
+			ended = !e.EndedAt.IsZero()
+			return ended || e.Status == replay.Paused && e.Settled == e.Cursor
+		})
+		if next := replay.Resume(e, time.Now()); next != nil {
+			w.produce(w.record(next))
+		}
+		if rand.IntN(2) == 0 {
+			stop()
+		}
+	}
+	w.executor(w.publisher())
+	t.Logf("it was paused %d times", pauses)
+	if e := w.ended(acme, id); e.Status != replay.Completed || e.JobsTotal != int64(n) || e.JobsAsked != int64(n) || e.Completed != int64(n) || e.Skipped != 0 {
+		t.Errorf("the counts are not exact: %+v", e)
+	}
+	for _, j := range jobs {
+		if s := w.job(acme, j); s.Run != 1 {
+			t.Errorf("a job is at run %d", s.Run)
+		}
+	}
+}
+
+func TestAPausedReplayCanBeCancelled(t *testing.T) {
+	w := newWorld(t)
+	began := time.Now()
+	w.submit(acme, 3, nil)
+	id, _ := w.say(replay.Request{Tenant: acme, Selection: since(began)})
+	e := w.standing(id, replay.Pending)
+	w.produce(w.record(replay.Pause(e, time.Now())))
+	e = w.standing(id, replay.Paused)
+	w.executor(w.publisher()) // finds it paused before anything was counted
+	w.eventually("it to be said again", func() bool { now, _ := w.view.Replay(acme, id); return now.Version > e.Version })
+	e = w.standing(id, replay.Paused)
+	if r := replay.Resume(e, time.Now()); r.Status != replay.Pending {
+		t.Errorf("what was not counted resumes as %s", r.Status)
+	}
+	w.produce(w.record(replay.Cancel(e, time.Now())))
+	if e := w.ended(acme, id); e.Status != replay.Cancelled || len(w.requests()) != 0 {
+		t.Errorf("it ended as %+v", e)
+	}
+}
+
+func TestTheReportSaysWhenItWillBeDone(t *testing.T) {
+	e := &schemas.ReplayChanged{Status: replay.Running, JobsTotal: 100, Left: 10, Completed: 20, Skipped: 5, Failed: 5, Pace: 2.5}
+	for status, want := range map[string]int64{replay.Running: 24, replay.Paused: 0, replay.Completed: 0} {
+		e.Status = status
+		if r := replay.NewReport(e); r.Progress.ETA != want {
+			t.Errorf("%s: %d seconds are left, want %d", status, r.Progress.ETA, want)
+		}
+	}
+}
+
+// TestAReplayFromAStageTakesOverWhatTheNewestRunHas: the request names that run, its pages and its pipeline version; and the count before says
+// what is there to start from.
+func TestAReplayFromAStageTakesOverWhatTheNewestRunHas(t *testing.T) {
+	w := newWorld(t)
+	began := time.Now()
+	jobs := w.submit(acme, 3, nil) // text pages: they need no image
+	w.executor(w.publisher())
+	r := replay.Request{Tenant: acme, Selection: since(began), Stage: schemas.FromOCR, Rate: 100}
+	dry := r
+	dry.Dry = true
+	id, _ := w.say(dry)
+	counted := w.ended(acme, id)
+	if counted.WholeJobs != 3 || counted.WholePages != 3 || replay.NewReport(counted).Whole == nil {
+		t.Errorf("counted as %+v", counted)
+	}
+	id, _ = w.say(r)
+	e := w.ended(acme, id)
+	if e.Completed != 3 || e.Stage != schemas.FromOCR || e.JobsAsked != counted.JobsTotal || e.PagesAsked != counted.PagesTotal || replay.NewReport(e).Whole != nil {
+		t.Errorf("ended as %+v, counted as %+v", e, counted)
+	}
+	plain := r
+	plain.Stage = ""
+	if plain.ID() == r.ID() {
+		t.Error("from a stage and from the first it is the same replay")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, j := range jobs {
+		got := w.given[j]
+		if got == nil || got.Run != 1 || got.BaseRun != 0 || got.Kept != "1" || got.KeptPipeline != "pv_one" || got.FromStage != schemas.FromOCR {
+			t.Errorf("prepare was given %+v", got)
+		}
+	}
+}
+
+// TestLanesAndArchiveAreOneSelection: a job in both is one, and the count before and the run come to the same jobs and pages.
+func TestLanesAndArchiveAreOneSelection(t *testing.T) {
+	w := newWorld(t)
+	began := time.Now()
+	var both, all []*schemas.DocumentSubmitted
+	w.submit(acme, 6, func(i int, e *schemas.DocumentSubmitted) {
+		if all = append(all, e); i < 3 {
+			both = append(both, e)
+		}
+	})
+	lanes := replay.Lanes(w.conn, w.plan)
+	w.source = func(ctx context.Context, from, to time.Time, yield func(replay.Record) error) error {
+		kept := 0
+		err := lanes(ctx, from, to, func(r replay.Record) error {
+			if kept++; kept > 4 { // the lanes have lost the rest
+				return nil
+			}
+			return yield(r)
+		})
+		for _, e := range append(both, all...) { // the archive has them all, and some in two files
+			rec := w.record(e)
+			if err == nil {
+				err = yield(stream.Claim(rec))
+			}
+		}
+		return err
+	}
+	w.executor(w.publisher())
+	r := replay.Request{Tenant: acme, Selection: since(began), Rate: 100, Dry: true}
+	id, _ := w.say(r)
+	dry := w.ended(acme, id)
+	r.Dry = false
+	id, _ = w.say(r)
+	e := w.ended(acme, id)
+	if dry.JobsTotal != 6 || dry.PagesTotal != 6 || e.JobsTotal != 6 || e.JobsAsked != 6 || e.PagesAsked != dry.PagesTotal || e.Completed != 6 || e.Skipped != 0 {
+		t.Errorf("counted as %+v, ended as %+v", dry, e)
+	}
+	if n := len(w.requests()); n != 6 {
+		t.Errorf("%d runs were asked for", n)
 	}
 }

@@ -35,6 +35,8 @@ func (r *Request) Validate() error {
 		return invalid("The rate is from 0.01 to %d jobs a second.", MaxRate)
 	case r.MaxPages < 0:
 		return invalid("The bound of pages is negative.")
+	case r.Stage != "" && !slices.Contains(schemas.FromStages, r.Stage):
+		return invalid("A replay begins with the stage %s.", strings.Join(schemas.FromStages, ", "))
 	}
 	return selection{*s}.check()
 }
@@ -107,12 +109,15 @@ func (s selection) submitted(tenant string, e *schemas.DocumentSubmitted, until 
 	return true
 }
 
-// stands reports whether a job meets the criteria that are about its newest run. A job that was laid to rest has none to show: it meets
-// only selections that do not ask.
+// asks reports whether any criterion is about the newest run of a job.
+func (s selection) asks() bool { return len(s.Statuses)+len(s.Codes)+len(s.Pipelines) > 0 }
+
+// stands reports whether a job meets the criteria that are about its newest run. A job of which nobody has kept how it ended meets only
+// selections that do not ask.
 func (s selection) stands(e *schemas.DocumentSubmitted, job *schemas.JobSnapshot) bool {
 	media := e.Source.MediaType
 	if job == nil {
-		return len(s.Statuses)+len(s.Codes)+len(s.Pipelines) == 0 && s.medium(media)
+		return !s.asks() && s.medium(media)
 	}
 	if job.Source.MediaType != "" {
 		media = job.Source.MediaType

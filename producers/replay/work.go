@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"docstream/producers/ended"
 	"docstream/schemas"
 )
 
@@ -28,6 +29,7 @@ type work struct {
 	looked   time.Time // when that was found out
 	unsaved  bool
 	lastSave time.Time
+	marks    []mark // of the last minute
 }
 
 // errStopped ends a replay that was cancelled.
@@ -46,9 +48,12 @@ func (x *Executor) work(e *schemas.ReplayChanged, log *slog.Logger) (*work, erro
 	return &work{x: x, log: log, e: &own, sel: selection{e.Selection}, plan: p, limit: rate.NewLimiter(rate.Limit(e.Rate), batch), batch: batch}, nil
 }
 
-// run plans, asks and waits for the ends, from wherever the replay stands.
+// run plans, asks and waits for the ends, from wherever the replay stands, until it has ended or rests.
 func (w *work) run(ctx context.Context) error {
 	defer w.plan.close()
+	if w.e.Status == Paused && w.e.Settled == w.e.Cursor {
+		return w.stopped(w.save(ctx)) // once more: what the log's compaction leaves is the last record, not the one that counts
+	}
 	counts, err := w.gather(ctx)
 	if err != nil {
 		return err
@@ -57,19 +62,31 @@ func (w *work) run(ctx context.Context) error {
 		w.count(counts)
 		w.e.Status = Running
 		if w.e.Mode == Dry {
+			if err := w.look(ctx); err != nil {
+				return err
+			}
 			w.end(Completed)
 		}
 		if err := w.save(ctx); err != nil || w.e.Mode == Dry {
 			return w.stopped(err)
 		}
 	}
-	for _, step := range []func(context.Context) error{w.ask, w.settle} {
-		if err := step(ctx); err != nil {
+	for {
+		all, err := w.ask(ctx)
+		if err == nil {
+			err = w.settle(ctx)
+		}
+		if err != nil {
 			return w.stopped(err)
 		}
+		switch w.heed(); {
+		case w.e.Status == Paused: // nobody needs to hold it while it rests
+			return w.stopped(w.save(ctx))
+		case all && w.e.Settled == w.e.Cursor:
+			w.end(Completed)
+			return w.stopped(w.save(ctx))
+		}
 	}
-	w.end(Completed)
-	return w.stopped(w.save(ctx))
 }
 
 // stopped turns a cancellation into an end.
@@ -95,12 +112,31 @@ func (w *work) count(counts map[string]*schemas.StatusCount) {
 	slices.SortFunc(w.e.Counts, func(a, b schemas.StatusCount) int { return strings.Compare(a.Status, b.Status) })
 }
 
+// heed takes over what somebody else has said of the replay meanwhile, wherever that was: pause, resume or cancel. It reports whether
+// there was anything. What has ended stays so, unless it was cancelled.
+func (w *work) heed() bool {
+	now, ok := w.x.Jobs.Replay(w.e.Tenant, w.e.ReplayID)
+	if !ok || now.Version <= w.e.Version {
+		return false
+	}
+	w.e.Version = now.Version
+	switch {
+	case now.Status == Cancelled:
+		w.e.Status, w.e.EndedAt = Cancelled, now.EndedAt
+	case !w.e.EndedAt.IsZero():
+	case now.Status == Paused:
+		w.e.Status = Paused
+	case w.e.Status == Paused:
+		w.e.Status = Running
+	}
+	return true
+}
+
 // save makes durable how the replay stands. One that was cancelled meanwhile is written as that, with the counts as they are, and
 // errStopped comes back.
 func (w *work) save(ctx context.Context) error {
-	if now, ok := w.x.Jobs.Replay(w.e.Tenant, w.e.ReplayID); ok && now.Status == Cancelled {
-		w.e.Version, w.e.Status, w.e.EndedAt = now.Version, Cancelled, now.EndedAt
-	}
+	w.heed()
+	w.e.Pace = w.pace(time.Now())
 	stamp(w.e, time.Now())
 	own := *w.e // an event that is being written is not written on
 	if err := w.x.Publisher.PublishAll(ctx, []schemas.Event{&own}, ""); err != nil {
@@ -113,90 +149,61 @@ func (w *work) save(ctx context.Context) error {
 	return nil
 }
 
-// gather makes the plan: every selected job once, whichever lane and however often the lanes hold it. A job that this replay has asked for
-// already belongs to it, however it stands now.
-func (w *work) gather(ctx context.Context) (map[string]*schemas.StatusCount, error) {
-	if err := w.x.Jobs.Fresh(ctx); err != nil {
-		return nil, err
-	}
-	counts := map[string]*schemas.StatusCount{}
-	to := w.e.Selection.To
-	if to.IsZero() || to.After(w.e.CreatedAt) {
-		to = w.e.CreatedAt
-	}
-	return counts, w.x.Source(ctx, w.e.Selection.From, to, func(r Record) error {
-		d, err := w.submission(ctx, r)
-		if err != nil || d == nil || !w.sel.submitted(w.e.Tenant, d, w.e.CreatedAt) {
-			return err
-		}
-		job := w.job(d.Tenant, d.JobID)
-		if _, _, ours := names(job, w.e.ReplayID); !ours && !w.sel.stands(d, job) {
-			return nil
-		}
-		fresh, err := w.plan.add(planKey(d), r.Value)
-		if err != nil || !fresh {
-			return err
-		}
-		status := "unknown"
-		if job != nil {
-			status = job.Status
-		}
-		c := counts[status]
-		if c == nil {
-			c = &schemas.StatusCount{Status: status}
-			counts[status] = c
-		}
-		c.Jobs++
-		c.Pages += pages(job)
-		return nil
-	})
+// mark is how many jobs were done at a time.
+type mark struct {
+	at   time.Time
+	done int64
 }
 
-// submission reads a record of a lane; nil where it is none that can be believed (P8).
-func (w *work) submission(ctx context.Context, r Record) (*schemas.DocumentSubmitted, error) {
-	who, err := w.x.Proof.Prove(ctx, r)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
+// paceOver is the time the pace is taken over.
+const paceOver = time.Minute
+
+// pace is how many jobs have come to an end in a second of late; 0 where none are asked for.
+func (w *work) pace(now time.Time) float64 {
+	if w.e.Status != Running {
+		w.marks = nil
+		return 0
 	}
-	if err != nil {
-		return nil, nil
+	w.marks = append(w.marks, mark{now, done(w.e)})
+	for len(w.marks) > 2 && now.Sub(w.marks[1].at) > paceOver {
+		w.marks = w.marks[1:]
 	}
-	e, err := w.x.Codec.Decode(ctx, r.Value)
-	if errors.Is(err, schemas.ErrUndecodable) {
-		return nil, nil
+	first := w.marks[0]
+	took := now.Sub(first.at).Seconds()
+	if took < 1 {
+		return 0
 	}
-	if err != nil {
-		return nil, err
-	}
-	d, refused := who.Admit(e)
-	if refused != nil {
-		return nil, nil
-	}
-	return d, nil
+	return math.Round(1000*float64(done(w.e)-first.done)/took) / 1000
 }
 
-// job returns how a job stands; nil for one that was laid to rest.
+// job returns how a job stands; nil for one that was let go.
 func (w *work) job(tenant, job string) *schemas.JobSnapshot {
 	s, _ := w.x.Jobs.Job(tenant, job)
 	return s
 }
 
-// settle waits until every run that was asked for has ended, and counts how.
+// known returns how a job stands, or how it ended where it was let go; nil where nobody has kept that. It costs a look into the object store.
+func (w *work) known(ctx context.Context, tenant, job string) (*schemas.JobSnapshot, error) {
+	if s := w.job(tenant, job); s != nil {
+		return s, nil
+	}
+	return ended.Job(ctx, w.x.Objects, tenant, job)
+}
+
+// settle waits until every run that was asked for has ended, and counts how; a replay that is resumed meanwhile has more to ask for first.
 func (w *work) settle(ctx context.Context) error {
 	for {
 		if err := w.advance(ctx); err != nil {
 			return err
 		}
-		if w.unsaved {
+		paused := w.e.Status == Paused
+		if w.heed() || w.unsaved {
 			if err := w.save(ctx); err != nil {
 				return err
 			}
 		}
-		if w.e.Settled == w.e.Cursor {
+		if w.e.Settled == w.e.Cursor || paused && w.e.Status != Paused {
 			return nil
-		}
-		if now, ok := w.x.Jobs.Replay(w.e.Tenant, w.e.ReplayID); ok && now.Status == Cancelled {
-			return w.save(ctx)
 		}
 		if !sleep(ctx, time.Second) {
 			return ctx.Err()

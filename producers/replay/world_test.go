@@ -1,8 +1,10 @@
 package replay_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -41,13 +43,15 @@ type world struct {
 	view  *view.View
 
 	mu      sync.Mutex
-	refuse  map[string]schemas.Code // job → what prepare refuses its next run with
-	hold    chan struct{}           // not nil: prepare waits until it is closed
-	started map[string]int          // job → how often prepare was given it
+	refuse  map[string]schemas.Code               // job → what prepare refuses its next run with
+	hold    chan struct{}                         // not nil: prepare waits until it is closed
+	started map[string]int                        // job → how often prepare was given it
+	given   map[string]*schemas.DocumentSubmitted // job → the newest submission prepare was given
+	source  replay.Source                         // nil: the lanes
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, conn: testenv.Kafka(t), plan: testenv.Plan(t), store: &objects{has: map[string]int64{}}, refuse: map[string]schemas.Code{}, started: map[string]int{}}
+	w := &world{t: t, conn: testenv.Kafka(t), plan: testenv.Plan(t), store: &objects{has: map[string]int64{}}, refuse: map[string]schemas.Code{}, started: map[string]int{}, given: map[string]*schemas.DocumentSubmitted{}}
 	var err error
 	if w.codec, err = w.conn.Codec(); err != nil {
 		t.Fatal(err)
@@ -66,7 +70,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	h := stream.New(w.conn, w.plan, stream.DefaultConfig(), w.codec, house, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	stream.AddFold(h, topology.Track, track.New(w.codec.Decode))
+	stream.AddFold(h, topology.Track, track.New(track.DefaultConfig(), w.codec.Decode))
 	stream.AddStage(h, topology.Prepare, "cpu", w.prepare)
 	stream.AddStage(h, topology.Compose, "cpu", compose)
 	w.background(h.Run)
@@ -92,6 +96,7 @@ func (w *world) background(run func(context.Context) error) (stop func()) {
 func (w *world) prepare(ctx context.Context, e *schemas.DocumentSubmitted, d schemas.Delivery) ([]schemas.Event, error) {
 	w.mu.Lock()
 	w.started[e.JobID]++
+	w.given[e.JobID] = e
 	code, hold := w.refuse[e.JobID], w.hold
 	w.mu.Unlock()
 	if hold != nil && e.Run > 0 {
@@ -170,9 +175,12 @@ func (w *world) publisher() replay.Publisher {
 
 // executor starts one; it ends with the test.
 func (w *world) executor(p replay.Publisher) (stop func()) {
-	x := &replay.Executor{Conn: w.conn, Plan: w.plan, Codec: w.codec, Jobs: w.view, Objects: w.store, Publisher: p, Source: replay.Lanes(w.conn, w.plan),
+	x := &replay.Executor{Conn: w.conn, Plan: w.plan, Codec: w.codec, Jobs: w.view, Objects: w.store, Publisher: p, Source: w.source,
 		Proof: proof.New(proof.DefaultConfig(), house, w.plan, slog.New(slog.DiscardHandler)),
 		Dir:   w.t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	if x.Source == nil {
+		x.Source = replay.Lanes(w.conn, w.plan)
+	}
 	x.Register(prometheus.NewRegistry())
 	return w.background(x.Run)
 }
@@ -270,8 +278,30 @@ func (w *world) requests() map[string]int {
 // objects is an object store of sizes.
 type objects struct {
 	blob.Store
-	mu  sync.Mutex
-	has map[string]int64
+	mu    sync.Mutex
+	has   map[string]int64
+	texts map[string][]byte // of those that are read
+}
+
+// write keeps an object that is read.
+func (o *objects) write(key string, text []byte) {
+	o.put(key, int64(len(text)))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.texts == nil {
+		o.texts = map[string][]byte{}
+	}
+	o.texts[key] = text
+}
+
+func (o *objects) Get(_ context.Context, key string, _, _ int64) (io.ReadCloser, blob.Object, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	text, ok := o.texts[key]
+	if !ok {
+		return nil, blob.Object{}, fmt.Errorf("%s: %w", key, blob.ErrNotFound)
+	}
+	return io.NopCloser(bytes.NewReader(text)), blob.Object{Key: key, Size: int64(len(text))}, nil
 }
 
 func (o *objects) put(key string, size int64) { o.mu.Lock(); defer o.mu.Unlock(); o.has[key] = size }
@@ -313,4 +343,14 @@ func many() int {
 		return n
 	}
 	return 60
+}
+
+// standing waits until a replay of acme has a status.
+func (w *world) standing(id, status string) (e *schemas.ReplayChanged) {
+	w.t.Helper()
+	w.eventually("the replay to be "+status, func() bool {
+		e, _ = w.view.Replay(acme, id)
+		return e != nil && e.Status == status
+	})
+	return e
 }

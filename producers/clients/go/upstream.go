@@ -50,9 +50,10 @@ type Document struct {
 	Class    string // cpu (the default) or gpu
 	Priority string // high, normal (the default) or low
 
-	OCR           string   // auto (the default), force or off
-	Pages         string   // such as 1-3,7; empty: all
-	OutputFormats []string // markdown, json, html, csv, text; empty: all
+	OCR           string    // auto (the default), force or off
+	Pages         string    // such as 1-3,7; empty: all
+	OutputFormats []string  // markdown, json, html, csv, text; empty: all
+	Deadline      time.Time // the job ends expired unless it has ended before; zero: it may take as long as it takes
 	Metadata      map[string]string
 	RequestID     string
 }
@@ -147,7 +148,7 @@ func (p *Producer) event(d Document) *schemas.DocumentSubmitted {
 		Source: schemas.Source{Bucket: d.Bucket, Key: d.Key, Version: d.Version, ETag: d.ETag, Size: d.Size, SHA256: d.SHA256, MediaType: d.MediaType,
 			Filename: or(d.Filename, path.Base(d.Key))},
 		RequestID: d.RequestID, FromPage: 1, Class: or(d.Class, "cpu"), Priority: or(d.Priority, "normal"),
-		Options: schemas.Options{OCR: or(d.OCR, "auto"), Pages: d.Pages, OutputFormats: d.OutputFormats}, Metadata: d.Metadata,
+		Options: schemas.Options{OCR: or(d.OCR, "auto"), Pages: d.Pages, OutputFormats: d.OutputFormats}, Metadata: d.Metadata, Deadline: d.Deadline,
 	}
 }
 
