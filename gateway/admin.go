@@ -63,7 +63,7 @@ func (g *Gateway) subject(c *gin.Context) (string, error) {
 
 // operates reports whether the request's key may administer every tenant.
 func (g *Gateway) operates(c *gin.Context) bool {
-	return slices.Contains(c.GetStringSlice(scopesKey), keys.Operator)
+	return slices.Contains(whoAsks(c).scopes, keys.Operator)
 }
 
 // readBody reads a small JSON object with the documented fields and no other.
@@ -82,7 +82,7 @@ func readBody(c *gin.Context, into any) error {
 // administered makes changes durable together with what the audit log says of them.
 func (g *Gateway) administered(c *gin.Context, who, action, subject string, details map[string]string, changes ...schemas.Event) error {
 	now := time.Now().UTC()
-	a := &schemas.AuditRecorded{Action: action, Subject: subject, By: c.GetString(apiKeyKey), RequestID: requestID(c), Details: details}
+	a := &schemas.AuditRecorded{Action: action, Subject: subject, By: whoAsks(c).id, RequestID: requestID(c), Details: details}
 	a.Head = schemas.Head{Tenant: who, At: now, EventID: schemas.EventIDFor(subject, 0, action, 0, a.Kind(), now.UnixMicro())}
 	return g.producer.PublishAll(c.Request.Context(), append(changes, a), requestID(c))
 }
@@ -253,7 +253,7 @@ func (g *Gateway) setTenant(c *gin.Context) error {
 		return invalid("plan", "There is no such plan.").with("allowed", names)
 	}
 	now := time.Now().UTC()
-	e := &schemas.TenantChanged{Plan: b.Plan, By: c.GetString(apiKeyKey)}
+	e := &schemas.TenantChanged{Plan: b.Plan, By: whoAsks(c).id}
 	e.Head = schemas.Head{Tenant: who, At: now, EventID: schemas.EventIDFor(who, 0, "tenants", 0, e.Kind(), now.UnixMicro())}
 	if err := g.administered(c, who, "tenant.planned", who, map[string]string{"plan": b.Plan}, e); err != nil {
 		return err

@@ -48,7 +48,7 @@ func (g *Gateway) archive(c *gin.Context, s *schemas.JobSnapshot, set resultSet,
 		formats = set.formats
 	}
 	var outs []schemas.Output
-	parts := []string{"zip/1"}
+	parts := []string{"zip/2"}
 	for _, f := range Formats { // in our order, so that the order of asking changes no byte
 		out, ok := set.of(f)
 		if !slices.Contains(formats, f) {
@@ -74,8 +74,43 @@ func (g *Gateway) archive(c *gin.Context, s *schemas.JobSnapshot, set resultSet,
 				return err
 			}
 		}
+		if err := g.packFigures(ctx, z, s, set); err != nil {
+			return err
+		}
 		return z.Close()
 	}})
+}
+
+// packFigures adds the pictures that the result refers to, under the names it refers to them by. The JSON names them, one page at a time (P6).
+func (g *Gateway) packFigures(ctx context.Context, z *zip.Writer, s *schemas.JobSnapshot, set resultSet) error {
+	out, ok := set.of("json")
+	if !ok || s.Options.Figures != schemas.On {
+		return nil
+	}
+	body, err := g.open(ctx, out, 0, 0)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return eachPage(body, func(p *document.Page) error {
+		for _, b := range p.Blocks {
+			if b.Image == nil {
+				continue
+			}
+			picture, _, err := g.objects.Get(ctx, schemas.ResultKey(s.Tenant, s.JobID, s.Run, b.Image.Name), 0, 0)
+			if err != nil {
+				return err
+			}
+			w, err := z.CreateHeader(&zip.FileHeader{Name: b.Image.Name, Method: zip.Store})
+			if err == nil {
+				err = g.copy(w, picture)
+			}
+			if err = errors.Join(err, picture.Close()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (g *Gateway) pack(ctx context.Context, z *zip.Writer, out schemas.Output) error {

@@ -97,7 +97,7 @@ func TestAnAnswerThatCannotBeFreshIs503AndNever404(t *testing.T) {
 func TestManyWaitersShareOneLookUp(t *testing.T) {
 	conn, b := onBroken(t)
 	w := newWorldOn(t, conn)
-	r := w.replica(nil)
+	r := w.replica(func(c *gateway.Config) { c.MaxWait = time.Minute })
 	token := w.key("acme")
 	job := r.submit(token, file("first"))
 	before := b.asked.Load()

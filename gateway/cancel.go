@@ -23,13 +23,18 @@ func (g *Gateway) cancel(c *gin.Context) error {
 	if schemas.Terminal(s.Status) {
 		return refuse(schemas.JobEnded, "").with("status", s.Status)
 	}
-	f := &schemas.CancelRequested{RequestedBy: c.GetString(apiKeyKey)}
-	f.Head = schemas.Head{EventID: schemas.EventIDFor(s.JobID, s.Run, "gateway", 0, f.Kind(), 0), Tenant: s.Tenant, JobID: s.JobID, Run: s.Run,
-		At: time.Now().UTC().Truncate(time.Microsecond), SubmittedAt: s.SubmittedAt}
-	if err := g.producer.Publish(c.Request.Context(), f, requestID(c)); err != nil {
+	if err := g.producer.Publish(c.Request.Context(), cancellation(s, whoAsks(c).id), requestID(c)); err != nil {
 		return err
 	}
 	c.Header("Location", g.statusURL(s.JobID))
 	g.json(c, http.StatusAccepted, g.show(s))
 	return nil
+}
+
+// cancellation asks that the newest run of a job end cancelled.
+func cancellation(s *schemas.JobSnapshot, by string) *schemas.CancelRequested {
+	f := &schemas.CancelRequested{RequestedBy: by}
+	f.Head = schemas.Head{EventID: schemas.EventIDFor(s.JobID, s.Run, "gateway", 0, f.Kind(), 0), Tenant: s.Tenant, JobID: s.JobID, Run: s.Run,
+		At: time.Now().UTC().Truncate(time.Microsecond), SubmittedAt: s.SubmittedAt}
+	return f
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"docstream/gateway/issuers"
 	"docstream/internal/blob"
 	"docstream/internal/outbound"
 	"docstream/internal/topology"
@@ -32,9 +33,18 @@ type Config struct {
 	PublishTimeout time.Duration `koanf:"publish_timeout"` // for the log to take a submission; past it 503
 	HeaderTimeout  time.Duration `koanf:"header_timeout"`  // to send the head of a request
 	IdleTimeout    time.Duration `koanf:"idle_timeout"`    // between two requests of a connection
+	DrainDelay     time.Duration `koanf:"drain_delay"`     // after which a gateway that stops takes no new connection: the time until a balancer has asked /readyz
 	DrainTimeout   time.Duration `koanf:"drain_timeout"`   // for requests in flight when the gateway stops
 
 	ResultLinks time.Duration `koanf:"result_links"` // a whole output is fetched from the object store itself, by a link that holds so long; 0: through the gateway
+
+	UploadLinks     time.Duration `koanf:"upload_links"`      // a document is sent to the object store itself by links that hold so long, and completed within it
+	UploadPartBytes int64         `koanf:"upload_part_bytes"` // a larger one is sent in parts of so many bytes, unless the client says otherwise
+
+	BatchBytes    int64 `koanf:"batch_bytes"`    // of a batch as it is sent
+	BatchUnpacked int64 `koanf:"batch_unpacked"` // bytes that the files of a batch in a zip have together
+
+	Cache time.Duration `koanf:"cache"` // the same document with the same options is not read again for so long; 0: always
 
 	MaxBacklog time.Duration `koanf:"max_backlog"` // work that would wait longer is not accepted: 503; 0: any is
 
@@ -42,6 +52,9 @@ type Config struct {
 	DefaultPlan string `koanf:"default_plan"` // of a tenant that was given none
 	Prices      Prices `koanf:"prices"`       // nano-dollars
 
+	Tokens issuers.Config `koanf:"tokens"` // of OpenID Connect issuers, taken besides API keys
+
+	Fetch    outbound.Config `koanf:"-"` // which addresses documents may be fetched from: fetch's own section
 	Webhooks outbound.Config `koanf:"-"` // whom webhooks may reach: deliver's own section
 
 	GPUTypes []string `koanf:"gpu_types"` // media types that go to the gpu class at submit, such as image/*; all others go to cpu
@@ -53,8 +66,8 @@ func DefaultConfig() Config {
 		Listen: "127.0.0.1:8080", MaxUploadBytes: 500 << 20, MaxInlineBytes: 4 << 20, Uploads: 64, UploadBytes: 8 << 30, UploadWait: time.Second, MinUploadRate: 4 << 10,
 		Stall: 30 * time.Second, Followers: 4096,
 		DoorWait: 2 * time.Minute, MaxWait: 5 * time.Second, PublishTimeout: 10 * time.Second, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		DrainTimeout: 30 * time.Second, GPUTypes: []string{"image/*"}, MaxBacklog: 12 * time.Hour,
-		Webhooks: outbound.DefaultConfig(), Plans: DefaultPlans(), DefaultPlan: "enterprise",
+		DrainTimeout: 30 * time.Second, GPUTypes: []string{"image/*"}, MaxBacklog: 12 * time.Hour, Cache: 24 * time.Hour, UploadLinks: time.Hour, UploadPartBytes: 64 << 20, BatchBytes: 1 << 30, BatchUnpacked: 8 << 30,
+		Webhooks: outbound.DefaultConfig(), Fetch: outbound.DefaultConfig(), Plans: DefaultPlans(), DefaultPlan: "enterprise", Tokens: issuers.DefaultConfig(),
 		Prices: Prices{Document: 100_000, Page: 500_000, CPUSecond: 20_000, GPUSecond: 300_000, StoredGB: 20_000_000},
 	}
 }
@@ -82,12 +95,22 @@ func (c Config) Validate() error {
 		return errors.New("gateway: upload_bytes is below 1")
 	case c.ResultLinks < 0 || c.ResultLinks > blob.MaxLink || c.ResultLinks > 0 && c.ResultLinks < time.Second:
 		return errors.New("gateway: result_links is neither 0 nor between 1s and 168h")
+	case c.UploadLinks < time.Second || c.UploadLinks > blob.MaxLink:
+		return errors.New("gateway: upload_links is not between 1s and 168h")
+	case c.UploadPartBytes < leastPart || c.UploadPartBytes > mostPart || c.MaxUploadBytes/c.UploadPartBytes >= maxDirectParts:
+		return errors.New("gateway: upload_part_bytes is not between 5 MiB and 5 GiB, or max_upload_bytes has more than 1000 such parts")
+	case c.BatchBytes < 1 || c.BatchUnpacked < 1:
+		return errors.New("gateway: batch_bytes and batch_unpacked are above 0")
+	case c.Cache < 0:
+		return errors.New("gateway: cache is negative")
 	case c.MaxBacklog < 0:
 		return errors.New("gateway: max_backlog is negative")
 	case c.MinUploadRate < 1:
 		return errors.New("gateway: min_upload_rate is below 1")
 	case c.UploadWait < 0:
 		return errors.New("gateway: upload_wait is negative")
+	case c.DrainDelay < 0 || c.DrainDelay > time.Minute:
+		return errors.New("gateway: drain_delay is not between 0 and 1m")
 	}
 	for name, d := range map[string]time.Duration{"stall": c.Stall, "door_wait": c.DoorWait, "max_wait": c.MaxWait, "publish_timeout": c.PublishTimeout,
 		"header_timeout": c.HeaderTimeout, "idle_timeout": c.IdleTimeout, "drain_timeout": c.DrainTimeout} {
@@ -98,7 +121,7 @@ func (c Config) Validate() error {
 	return c.plans()
 }
 
-// plans refuses plans that cannot work, two of one name, and a default that there is not.
+// plans refuses plans that cannot work, two of one name, and those that are named and there are not.
 func (c Config) plans() error {
 	seen := map[string]bool{}
 	for _, p := range c.Plans {
@@ -112,6 +135,14 @@ func (c Config) plans() error {
 	}
 	if !seen[c.DefaultPlan] {
 		return fmt.Errorf("gateway: default_plan %q is none of the plans", c.DefaultPlan)
+	}
+	for _, i := range c.Tokens.Issuers {
+		if i.Plan != "" && !seen[i.Plan] {
+			return fmt.Errorf("gateway: the plan %q of issuer %q is none of the plans", i.Plan, i.URL)
+		}
+	}
+	if err := c.Tokens.Validate(); err != nil {
+		return fmt.Errorf("gateway: %w", err)
 	}
 	return c.Prices.Validate()
 }

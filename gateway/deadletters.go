@@ -120,7 +120,10 @@ func (g *Gateway) redrive(c *gin.Context) error {
 	if err := g.fresh(ctx); err != nil {
 		return err
 	}
-	job, _ := g.view.Job(l.Tenant, l.JobID)
+	job, err := g.lookFor(ctx, l.Tenant, l.JobID)
+	if err != nil {
+		return err
+	}
 	r, err := g.letters.Request(l, job, time.Now())
 	if err != nil {
 		return err
@@ -132,7 +135,7 @@ func (g *Gateway) redrive(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := g.letters.Close(ctx, deadletters.OfRun(same, l.Run), deadletters.Redriven, c.GetString(apiKeyKey)); err != nil {
+	if err := g.letters.Close(ctx, deadletters.OfRun(same, l.Run), deadletters.Redriven, whoAsks(c).id); err != nil {
 		return err
 	}
 	l.State = deadletters.Redriven
@@ -151,7 +154,7 @@ func (g *Gateway) discard(c *gin.Context) error {
 		return err
 	}
 	if l.State == deadletters.Open {
-		if err := g.letters.Close(c.Request.Context(), []deadletters.Letter{l}, deadletters.Discarded, c.GetString(apiKeyKey)); err != nil {
+		if err := g.letters.Close(c.Request.Context(), []deadletters.Letter{l}, deadletters.Discarded, whoAsks(c).id); err != nil {
 			return err
 		}
 		l.State = deadletters.Discarded

@@ -262,7 +262,7 @@ func (u *upload) opened(c *gin.Context, body *paced) error {
 			return err
 		}
 		body.allow(math.MaxInt64)
-		return u.file(c, body, u.bare.MediaType, u.bare.Filename)
+		return u.file(c.Request.Context(), body, u.bare.MediaType, u.bare.Filename)
 	}
 	kind, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {

@@ -42,7 +42,7 @@ func (r *replica) listen(token, path, last string, f func(said) bool) (string, i
 	if last != "" {
 		req.Header.Set("Last-Event-ID", last)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := r.w.client.Do(req)
 	if err != nil {
 		r.w.t.Error(err)
 		return last, 0

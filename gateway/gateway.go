@@ -7,7 +7,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,7 +18,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
 
+	"docstream/gateway/issuers"
 	"docstream/gateway/view"
 	"docstream/internal/blob"
 	"docstream/internal/outbound"
@@ -51,19 +53,27 @@ type Gateway struct {
 	build    Info
 	log      *slog.Logger
 	metrics  *metrics
+	tracer   trace.Tracer
 	handler  http.Handler
 	letters  DeadLetters
 	pages    Pages
 	links    Links
+	direct   Direct        // nil: clients send documents through the gateway alone
 	slots    chan struct{} // one for each upload in flight
 	ending   chan struct{} // closed when the gateway stops: who follows comes again elsewhere
 	follows  chan struct{} // one for each follower
 	whole    chan struct{} // one for each document held whole at a door
 	flights  sync.Map      // names of the promises being made here
 	intake   intake
+	answers  shown
+	cold     cold
+	indexes  indexes
+	quiet    quiet
 	rates    rates
 	admitted admissions
 	guard    *outbound.Guard // whom webhooks may reach
+	tokens   *issuers.Set    // nil: API keys alone let in
+	fetches  *outbound.Guard // where documents may be fetched from
 
 	registered Registered // nil: no foreign bucket is
 	foreign    Foreign
@@ -80,12 +90,20 @@ func New(cfg Config, v *view.View, p *producers.Producer, objects Objects, key s
 	if err != nil {
 		panic(err) // Validate has passed it
 	}
+	fetches, err := outbound.New(cfg.Fetch, nil)
+	if err != nil {
+		panic(err) // Validate has passed it
+	}
 	g := &Gateway{
-		cfg: cfg, view: v, producer: p, objects: objects, key: key, build: build, log: log, metrics: newMetrics(reg), guard: guard,
+		cfg: cfg, view: v, producer: p, objects: objects, key: key, build: build, log: log, metrics: newMetrics(reg), tracer: otel.Tracer("docstream/gateway"), guard: guard, fetches: fetches,
 		slots: make(chan struct{}, cfg.Uploads), listening: make(chan struct{}),
 		ending: make(chan struct{}), follows: make(chan struct{}, cfg.Followers), whole: make(chan struct{}, wholeDocuments),
 	}
-	g.handler = withHead(g.engine(reg))
+	v.LetGo(g.cold.drop)
+	if len(cfg.Tokens.Issuers) > 0 {
+		g.tokens = issuers.New(cfg.Tokens, log, reg)
+	}
+	g.handler = g.parting(withHead(g.engine(reg)))
 	return g
 }
 
@@ -105,7 +123,7 @@ func (g *Gateway) Addr() string {
 	}
 }
 
-// Run listens and serves until ctx ends. Then it takes no new connection and no new request, finishes those in flight, and returns.
+// Run listens and serves until ctx ends, then drains, see [Gateway.drain], and returns.
 func (g *Gateway) Run(ctx context.Context) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", g.cfg.Listen)
 	if err != nil {
@@ -113,6 +131,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	g.once.Do(func() { g.addr = l.Addr().String(); close(g.listening) })
 	s := g.server()
+	s.ConnState = g.quiet.state
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	g.log.Info("the gateway listens", "address", l.Addr().String())
@@ -121,14 +140,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return fmt.Errorf("gateway: %w", err)
 	case <-ctx.Done():
 	}
-	close(g.ending)
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.DrainTimeout)
-	defer cancel()
-	if err := s.Shutdown(drain); err != nil {
-		g.log.Warn("requests were cut off at the end of the drain time", "error", err)
-		return errors.Join(s.Close())
-	}
-	return nil
+	return g.drain(context.WithoutCancel(ctx), s, l)
 }
 
 // server has no timeout for a whole request: bodies and answers are bounded by progress instead, see paced.

@@ -30,9 +30,9 @@ func (g *Gateway) readyz(c *gin.Context) error {
 	both.Go(func() { kafka = g.producer.Ready(ctx) })
 	both.Go(func() { objects = g.objectsReady(ctx) })
 	both.Wait()
-	parts := gin.H{"view": state(g.view.Ready()), "kafka": state(kafka == nil), "objects": state(objects == nil)}
+	parts := gin.H{"view": state(g.view.Ready() && !g.drains()), "kafka": state(kafka == nil), "objects": state(objects == nil)}
 	status, word := http.StatusOK, "ready"
-	if err := errors.Join(kafka, objects); err != nil || !g.view.Ready() {
+	if err := errors.Join(kafka, objects); err != nil || !g.view.Ready() || g.drains() {
 		status, word = http.StatusServiceUnavailable, "not ready"
 		g.log.InfoContext(ctx, "not ready", "view", g.view.Ready(), "kafka", kafka == nil, "objects", objects == nil, "error", err)
 	}

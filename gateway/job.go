@@ -1,9 +1,9 @@
 package gateway
 
 import (
-	"fmt"
 	"math"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -25,12 +25,15 @@ type jobBody struct {
 	Stages   []stageBody  `json:"stages"`
 	Timings  timingsBody  `json:"timings"`
 	Cost     costBody     `json:"cost"`
+	From     string       `json:"cached_from,omitempty"`    // job whose pages this one kept
+	Kept     int          `json:"pages_kept,omitempty"`     // taken over from it, or from the run before; they cost nothing
 	Position int          `json:"queue_position,omitempty"` // from 1, while nobody has opened it
 
 	CreatedAt  string `json:"created_at"`
 	StartedAt  string `json:"started_at,omitempty"`
 	FinishedAt string `json:"finished_at,omitempty"`
 	ExpectedAt string `json:"estimated_finish_at,omitempty"`
+	Deadline   string `json:"deadline_at,omitempty"` // the run ends expired unless it has ended before
 
 	Source   sourceBody        `json:"source"`
 	Options  optionsBody       `json:"options"`
@@ -103,12 +106,14 @@ func (g *Gateway) job(c *gin.Context) error {
 	if !schemas.Terminal(s.Status) {
 		c.Header("Retry-After", "1")
 	}
-	g.json(c, http.StatusOK, g.show(s))
+	g.reply(c, http.StatusOK, "application/json", g.shownOf(s))
 	return nil
 }
 
 // jobTag tells one state of a job from another.
-func jobTag(s *schemas.JobSnapshot) string { return fmt.Sprintf(`W/"%d.%d"`, s.Run, s.Version) }
+func jobTag(s *schemas.JobSnapshot) string {
+	return `W/"` + strconv.Itoa(s.Run) + "." + strconv.FormatInt(s.Version, 10) + `"`
+}
 
 // find looks the job of the path up, as new as the request (P4), for the tenant of the key and nobody else (P8). Another tenant's job and
 // one that does not exist are the same answer; a deleted one has another.
@@ -130,7 +135,7 @@ func (g *Gateway) known(c *gin.Context) (*schemas.JobSnapshot, error) {
 	return g.state(c, c.Param("job_id"))
 }
 
-// state is what the log says of a job.
+// state is what the log says of a job, or, of one that ended long ago, the object store.
 func (g *Gateway) state(c *gin.Context, id string) (*schemas.JobSnapshot, error) {
 	if !schemas.ValidJobID(id) {
 		return nil, refuse(schemas.JobNotFound, "")
@@ -139,14 +144,11 @@ func (g *Gateway) state(c *gin.Context, id string) (*schemas.JobSnapshot, error)
 	if err := g.fresh(c.Request.Context()); err != nil {
 		return nil, err
 	}
-	s, ok := g.view.Job(tenant(c), id)
-	switch {
-	case ok:
-		return s, nil
-	case !g.view.Ready(): // it is ending: what it does not find may exist
-		return nil, refuse(schemas.ServiceUnavailable, "")
+	s, err := g.lookFor(c.Request.Context(), tenant(c), id)
+	if err == nil && s == nil {
+		return nil, refuse(schemas.JobNotFound, "")
 	}
-	return nil, refuse(schemas.JobNotFound, "")
+	return s, err
 }
 
 // show turns a snapshot into what the API shows of it.
@@ -154,7 +156,7 @@ func (g *Gateway) show(s *schemas.JobSnapshot) jobBody {
 	b := jobBody{
 		JobID: s.JobID, Status: s.Status, Stage: s.Stage, Run: s.Run, AfterRun: afterRun(s.Run), ReplayID: s.ReplayID, Version: s.Version,
 		Priority: s.Priority, Progress: progress(s), Stages: stages(s), Timings: g.timings(s), Cost: g.cost(s), Position: g.view.Position(s), ExpectedAt: moment(expected(s)), Runs: g.runs(s),
-		CreatedAt: timestamp(s.SubmittedAt), StartedAt: moment(s.OpenedAt), FinishedAt: moment(s.EndedAt),
+		CreatedAt: timestamp(s.SubmittedAt), StartedAt: moment(s.OpenedAt), FinishedAt: moment(s.EndedAt), Deadline: moment(s.Deadline),
 		Source: sourceBody{Filename: s.Source.Filename, MediaType: s.Source.MediaType, Size: s.Source.Size, SHA256: s.Source.SHA256, Pages: s.PagesTotal},
 		Options: optionsBody{OCR: s.Options.OCR, Pages: s.Options.Pages, OutputFormats: s.Options.OutputFormats,
 			Languages: s.Options.Languages, Tables: s.Options.Tables, Figures: s.Options.Figures, DPI: s.Options.DPI, MaxPages: s.Options.MaxPages},
@@ -169,6 +171,9 @@ func (g *Gateway) show(s *schemas.JobSnapshot) jobBody {
 		for _, o := range s.Outputs {
 			b.Formats = append(b.Formats, o.Format)
 		}
+	}
+	if b.Kept = s.PagesKept; b.Kept > 0 {
+		b.From = s.BaseJob
 	}
 	b.Error = retrying(s, time.Now())
 	if s.Status == schemas.Failed || s.Status == schemas.Expired {

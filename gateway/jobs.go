@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/errgroup"
 
 	"docstream/gateway/view"
 	"docstream/schemas"
@@ -111,10 +113,14 @@ func (g *Gateway) bulk(c *gin.Context) error {
 	if err := g.fresh(c.Request.Context()); err != nil {
 		return err
 	}
+	found, err := g.lookForAll(c.Request.Context(), tenant(c), in.JobIDs)
+	if err != nil {
+		return err
+	}
 	out := bulkBody{Jobs: []jobBody{}, Missing: []string{}, Deleted: []string{}}
-	for _, id := range in.JobIDs {
-		s, ok := g.view.Job(tenant(c), id)
-		if !ok {
+	for i, id := range in.JobIDs {
+		s := found[i]
+		if s == nil {
 			out.Missing = append(out.Missing, clip(id, 40))
 			continue
 		}
@@ -126,9 +132,27 @@ func (g *Gateway) bulk(c *gin.Context) error {
 		b.Failures, b.Runs = nil, nil
 		out.Jobs = append(out.Jobs, b)
 	}
-	if len(out.Missing) > 0 && !g.view.Ready() {
-		return refuse(schemas.ServiceUnavailable, "")
-	}
 	g.json(c, http.StatusOK, out)
 	return nil
+}
+
+// lookingUp bounds how many jobs of one request are looked up in the object store at once.
+const lookingUp = 16
+
+// lookForAll looks many jobs up, in the order they are asked for; nil: there is no such job.
+func (g *Gateway) lookForAll(ctx context.Context, tenant string, ids []string) ([]*schemas.JobSnapshot, error) {
+	found := make([]*schemas.JobSnapshot, len(ids))
+	each, ctx := errgroup.WithContext(ctx)
+	each.SetLimit(lookingUp)
+	for i, id := range ids {
+		if s, ok := g.view.Job(tenant, id); ok {
+			found[i] = s
+			continue
+		}
+		each.Go(func() (err error) {
+			found[i], err = g.lookFor(ctx, tenant, id)
+			return err
+		})
+	}
+	return found, each.Wait()
 }

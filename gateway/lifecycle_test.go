@@ -45,7 +45,7 @@ func TestAStoppingGatewayFinishesWhatItTook(t *testing.T) {
 	req.Header.Set("Authorization", "Bearer "+token)
 	answered := make(chan int, 1)
 	go func() {
-		res, err := http.DefaultClient.Do(req)
+		res, err := w.client.Do(req)
 		if err != nil {
 			t.Error(err)
 			answered <- 0
@@ -69,6 +69,82 @@ func TestAStoppingGatewayFinishesWhatItTook(t *testing.T) {
 	if status := <-answered; status != http.StatusAccepted {
 		t.Errorf("the upload in flight got %d", status)
 	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run ended with %v", err)
+	}
+}
+
+// alone starts a gateway that listens by itself, on a view that is ready.
+func (w *world) alone(change func(*gateway.Config)) (g *gateway.Gateway, stop func(), ended <-chan error) {
+	w.t.Helper()
+	r := w.replica(nil)
+	cfg := gateway.DefaultConfig()
+	cfg.Listen = "127.0.0.1:0"
+	change(&cfg)
+	p := producers.New(w.cl, stream.NewWriter(w.plan, w.codec, "gateway", house))
+	g = gateway.New(cfg, r.view, p, w.store, house, gateway.Info{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	ctx, stop := context.WithCancel(w.t.Context())
+	over := make(chan error, 1)
+	go func() { over <- g.Run(ctx) }()
+	<-g.Listening()
+	return g, stop, over
+}
+
+// kept asks for a path over a connection that stays open, and says what came and whether the connection was closed with it.
+func kept(t testing.TB, c *http.Client, url string) (status int, closed bool) {
+	t.Helper()
+	res, err := c.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, res.Body)
+	return res.StatusCode, res.Close
+}
+
+// A proxy that keeps connections open may send on one at any time: none is cut before it has heard, with an answer, that it ends.
+func TestADrainingGatewayFailsNoRequestOfAKeptConnection(t *testing.T) {
+	w := newWorld(t)
+	g, stop, ended := w.alone(func(*gateway.Config) {})
+	base := "http://" + g.Addr()
+	one, two := &http.Client{Transport: &http.Transport{}}, &http.Client{Transport: &http.Transport{}}
+	for _, c := range []*http.Client{one, two} {
+		if status, closed := kept(t, c, base+"/readyz"); status != http.StatusOK || closed {
+			t.Fatalf("before: %d, closed %t", status, closed)
+		}
+	}
+	stop()
+	eventually(t, "it takes no new connection", func() bool {
+		c, err := net.DialTimeout("tcp", g.Addr(), time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	if status, closed := kept(t, one, base+"/readyz"); status != http.StatusServiceUnavailable || !closed {
+		t.Errorf("a kept connection asks /readyz: %d, closed %t", status, closed)
+	}
+	if status, closed := kept(t, two, base+"/healthz"); status != http.StatusOK || !closed {
+		t.Errorf("a request on a kept connection: %d, closed %t", status, closed)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run ended with %v", err)
+	}
+}
+
+func TestADrainingGatewayTakesConnectionsUntilTheDelayIsOver(t *testing.T) {
+	w := newWorld(t)
+	g, stop, ended := w.alone(func(c *gateway.Config) { c.DrainDelay = 500 * time.Millisecond })
+	stop()
+	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	eventually(t, "it says that it is not ready, to a new connection", func() bool {
+		res, err := fresh.Get("http://" + g.Addr() + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode == http.StatusServiceUnavailable
+	})
 	if err := <-ended; err != nil {
 		t.Errorf("Run ended with %v", err)
 	}
@@ -134,7 +210,7 @@ func TestAResultThatBreaksOffIsNotTakenForWhole(t *testing.T) {
 	w.publish(w.finished("acme", job, "text", "words"))
 	req, _ := http.NewRequest(http.MethodGet, r.url+"/api/v1/jobs/"+job+"/result", nil)
 	req.Header.Set("Authorization", "Bearer "+token)
-	res, err := http.DefaultClient.Do(req)
+	res, err := w.client.Do(req)
 	if err != nil {
 		return // cut before the head was out
 	}
@@ -152,6 +228,7 @@ func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 		"stall": func(c *gateway.Config) { c.Stall = 0 }, "max_wait": func(c *gateway.Config) { c.MaxWait = 0 },
 		"publish_timeout": func(c *gateway.Config) { c.PublishTimeout = 0 }, "header_timeout": func(c *gateway.Config) { c.HeaderTimeout = 0 },
 		"idle_timeout": func(c *gateway.Config) { c.IdleTimeout = 0 }, "drain_timeout": func(c *gateway.Config) { c.DrainTimeout = 0 },
+		"drain_delay": func(c *gateway.Config) { c.DrainDelay = -1 },
 	} {
 		cfg := gateway.DefaultConfig()
 		if err := cfg.Validate(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -49,9 +50,13 @@ func (p Plan) Validate() error {
 	return nil
 }
 
-// plan returns a tenant's plan: the one it was given, else the default one. One that the configuration no longer knows is the default too.
+// plan returns a tenant's plan: the one it was given, else that of the issuer its tokens come from, else the default one. One that the
+// configuration no longer knows is the default too.
 func (g *Gateway) plan(tenant string) Plan {
 	name := g.view.Plan(tenant)
+	if name == "" {
+		name = g.cfg.Tokens.Plan(tenant)
+	}
 	var usual Plan
 	for _, p := range g.cfg.Plans {
 		if p.Name == name {
@@ -123,8 +128,8 @@ func (g *Gateway) limited(c *gin.Context) error {
 		return nil
 	}
 	left, wait := g.rates.take(tenant(c), float64(p.RequestsPerSecond)/float64(g.view.Replicas()), time.Now())
-	c.Header("RateLimit-Policy", fmt.Sprintf(`"requests";q=%d;w=1`, p.RequestsPerSecond))
-	c.Header("RateLimit", fmt.Sprintf(`"requests";r=%d;t=%s`, left, seconds(wait)))
+	c.Header("RateLimit-Policy", `"requests";q=`+strconv.Itoa(p.RequestsPerSecond)+";w=1")
+	c.Header("RateLimit", `"requests";r=`+strconv.Itoa(left)+";t="+seconds(wait))
 	if wait == 0 {
 		return nil
 	}

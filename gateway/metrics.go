@@ -7,6 +7,12 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	uploaded prometheus.Counter
 	active   prometheus.Gauge
+	cache    *prometheus.CounterVec
+	cold     *prometheus.CounterVec
+	batches  prometheus.Gauge
+	items    *prometheus.CounterVec
+
+	coldSeconds prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -18,10 +24,20 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120}}, []string{"route", "method"}),
 		uploaded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "docstream_uploads_bytes_total", Help: "Bytes of files received, refused ones included."}),
+		cache: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "docstream_cache_submissions_total",
+			Help: "Submissions by whether the pages of an earlier job of the same document are kept: hit, miss, or off where that was not wanted."}, []string{"outcome"}),
+		cold: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "docstream_cold_lookups_total",
+			Help: "Look-ups of jobs that the view does not hold, by outcome: found in the object store, missing there, remembered from before, or failed."}, []string{"outcome"}),
+		coldSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "docstream_cold_lookup_seconds", Help: "Time to look a job up in the object store.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
+		batches: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "docstream_batches_open", Help: "Batches that have not ended, by the gateway that feeds them; 0 at the others."}),
+		items: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "docstream_batch_items_total",
+			Help: "Items of batches by outcome: refused, or how their job ended. Another gateway that takes over may count some again."}, []string{"outcome"}),
 		active: prometheus.NewGauge(prometheus.GaugeOpts{Name: "docstream_uploads_active", Help: "Uploads in flight."}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.requests, m.seconds, m.uploaded, m.active)
+		reg.MustRegister(m.requests, m.seconds, m.uploaded, m.active, m.cache, m.cold, m.coldSeconds, m.batches, m.items)
 	}
 	return m
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"docstream/gateway"
+	"docstream/internal/blob"
 	"docstream/processors/compose"
 	"docstream/schemas"
 	"docstream/schemas/document"
@@ -49,6 +50,25 @@ func unzip(t *testing.T, b []byte) map[string]string {
 		}
 	}
 	return out
+}
+
+func TestPicturesOfFiguresAreInTheZip(t *testing.T) {
+	w := newWorld(t)
+	r := w.reading(nil)
+	job := schemas.NewJobID(time.Now())
+	s := w.finished("acme", job, "json", `{"pages":[{"number":1,"blocks":[{"kind":"figure","image":{"name":"figures/000001-1.png"}},{"kind":"figure"}]},`+
+		`{"number":2,"blocks":[{"kind":"figure","image":{"name":"figures/000002-1.jpg"}}]}]}`, "markdown", "![](figures/000001-1.png)")
+	s.Options.Figures = "on"
+	for _, name := range []string{"figures/000001-1.png", "figures/000002-1.jpg"} {
+		if err := w.store.Put(t.Context(), schemas.ResultKey("acme", job, 0, name), []byte("pixels of "+name), blob.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.publish(s)
+	files := unzip(t, r.get(w.key("acme"), "/api/v1/jobs/"+job+"/result?format=zip,markdown").body)
+	if len(files) != 3 || files["figures/000001-1.png"] != "pixels of figures/000001-1.png" || files["figures/000002-1.jpg"] != "pixels of figures/000002-1.jpg" {
+		t.Errorf("the zip holds %v", files)
+	}
 }
 
 func TestSeveralFormatsComeAsOneZip(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
@@ -22,10 +21,9 @@ import (
 
 // What handlers leave in the request for the one line the log writes of it.
 const (
-	codeKey   = "docstream.code"   // error code of the answer
-	tenantKey = "docstream.tenant" // who asks
-	apiKeyKey = "docstream.api_key_id"
-	scopesKey = "docstream.scopes"
+	codeKey  = "docstream.code"  // error code of the answer
+	askerKey = "docstream.asker" // who asks
+	untilKey = "docstream.until" // when the token of the request ends
 )
 
 // noRoute stands for addresses that do not exist, in logs and metrics: a client must not be able to make names there.
@@ -42,11 +40,13 @@ func (g *Gateway) observe(c *gin.Context) {
 	if !schemas.ValidRequestID(id) {
 		id = schemas.NewRequestID(began)
 	}
-	c.Header("X-Request-Id", id)
+	c.Writer.Header()["X-Request-Id"] = []string{id}
 	ctx := propagation.TraceContext{}.Extract(c.Request.Context(), propagation.HeaderCarrier(c.Request.Header))
-	ctx, span := otel.Tracer("docstream/gateway").Start(ctx, c.Request.Method+" "+route, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
-		attribute.String("http.request.method", c.Request.Method), attribute.String("http.route", route), attribute.String("docstream.request_id", id)))
+	ctx, span := g.tracer.Start(ctx, c.Request.Method+" "+route, trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("http.request.method", c.Request.Method), attribute.String("http.route", route), attribute.String("docstream.request_id", id))
+	}
 	c.Request = c.Request.WithContext(telemetry.With(ctx, telemetry.Job{RequestID: id}))
 	defer func() {
 		cut := g.recovered(c, recover())
@@ -71,7 +71,7 @@ func (g *Gateway) recovered(c *gin.Context, p any) (cut bool) {
 	if c.Writer.Written() {
 		return true
 	}
-	g.fail(c, refuse(schemas.Internal, ""))
+	g.fail(c, plain(c, refuse(schemas.Internal, "")))
 	return false
 }
 
@@ -80,20 +80,29 @@ func (g *Gateway) account(c *gin.Context, span trace.Span, route string, took ti
 	status := c.Writer.Status()
 	g.metrics.requests.WithLabelValues(route, method(c.Request.Method), strconv.Itoa(status)).Inc()
 	g.metrics.seconds.WithLabelValues(route, method(c.Request.Method)).Observe(took.Seconds())
-	span.SetAttributes(attribute.Int("http.response.status_code", status))
-	if status >= http.StatusInternalServerError {
-		span.SetStatus(codes.Error, c.GetString(codeKey))
+	if span.IsRecording() {
+		span.SetAttributes(attribute.Int("http.response.status_code", status))
+		if status >= http.StatusInternalServerError {
+			span.SetStatus(codes.Error, c.GetString(codeKey))
+		}
 	}
 	level := slog.LevelInfo
 	if route == "/healthz" || route == "/readyz" || route == "/metrics" {
 		level = slog.LevelDebug
 	}
-	as := []slog.Attr{slog.String("method", method(c.Request.Method)), slog.String("route", route), slog.Int("status", status),
-		slog.Int("bytes", max(0, c.Writer.Size())), slog.Float64("seconds", took.Seconds())}
-	if code := c.GetString(codeKey); code != "" {
-		as = append(as, slog.String("code", code))
+	if !g.log.Enabled(c.Request.Context(), level) {
+		return
 	}
-	g.log.LogAttrs(c.Request.Context(), level, "request", as...)
+	as := [6]slog.Attr{slog.String("method", method(c.Request.Method)), slog.String("route", route), slog.Int("status", status),
+		slog.Int("bytes", max(0, c.Writer.Size())), slog.Float64("seconds", took.Seconds())}
+	n := 5
+	if code := c.GetString(codeKey); code != "" {
+		as[n] = slog.String("code", code)
+		n++
+	}
+	line := slog.NewRecord(time.Now(), level, "request", 0) // no line says where in the code it was written
+	line.AddAttrs(as[:n]...)
+	_ = g.log.Handler().Handle(c.Request.Context(), line) // a log that cannot be written is not the client's concern
 }
 
 // method keeps a client from making names in logs and metrics.
@@ -107,8 +116,10 @@ func method(m string) string {
 
 // about puts the job a request is about into its logs and its errors.
 func about(c *gin.Context, job string) {
-	c.Request = c.Request.WithContext(telemetry.With(c.Request.Context(), telemetry.Job{JobID: job}))
-	trace.SpanFromContext(c.Request.Context()).SetAttributes(attribute.String("docstream.job_id", job))
+	telemetry.Add(c.Request.Context(), telemetry.Job{JobID: job})
+	if span := trace.SpanFromContext(c.Request.Context()); span.IsRecording() {
+		span.SetAttributes(attribute.String("docstream.job_id", job))
+	}
 }
 
 // requestID is the id of the request, made or taken by observe.

@@ -23,6 +23,7 @@ import (
 type promise struct {
 	Fingerprint string                     `json:"fingerprint"`
 	Submission  *schemas.DocumentSubmitted `json:"submission,omitempty"`
+	Batch       *schemas.BatchChanged      `json:"batch,omitempty"`
 	Answer      accepted                   `json:"answer"`
 
 	Status int               `json:"status,omitempty"` // of any other request
@@ -68,6 +69,9 @@ func printable(s string) bool {
 	}
 	return true
 }
+
+// job is the id of the job that comes of the key.
+func (o *once) job() string { return schemas.JobIDFor("idempotency", o.tenant, o.key) }
 
 // end lets the next request of the key in.
 func (o *once) end() {
@@ -134,26 +138,25 @@ func (p *promise) same(fingerprint string) error {
 
 // settle makes the promise of an upload, or finds the one made before: then this upload's bytes are dropped, and the first submission is
 // produced again, for nobody knows whether it ever came into the log (P1).
-func (u *upload) settle(c *gin.Context, once *once, p *promise) (*promise, error) {
+func (u *upload) settle(ctx context.Context, once *once, p *promise) (_ *promise, again bool, err error) {
 	if once == nil {
-		return p, nil
+		return p, false, nil
 	}
-	held, err := once.keep(c.Request.Context(), p)
+	held, err := once.keep(ctx, p)
 	if err != nil {
 		if held != nil && held.Fingerprint != p.Fingerprint {
-			u.discard(c.Request.Context())
+			u.discard(ctx)
 		}
-		return nil, err
+		return nil, false, err
 	}
 	if held.Submission == nil {
-		return nil, refuse(schemas.IdempotencyKeyReused, "")
+		return nil, false, refuse(schemas.IdempotencyKeyReused, "")
 	}
 	if held.Submission.EventID == p.Submission.EventID && held.Submission.Source.Key == p.Submission.Source.Key && held.Submission.At.Equal(p.Submission.At) {
-		return held, nil // ours: only the answer to the write was lost
+		return held, false, nil // ours: only the answer to the write was lost
 	}
-	u.discard(c.Request.Context())
-	c.Header("Idempotency-Replayed", "true")
-	return held, nil
+	u.discard(ctx)
+	return held, true, nil
 }
 
 // maxIdempotentBody bounds the body of any other POST with a key: it is held to be told apart.

@@ -1,70 +1,25 @@
 package gateway_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/gorillamux"
 
 	"docstream/gateway"
+	"docstream/internal/testenv"
 	"docstream/schemas"
 )
 
-// description loads the OpenAPI document once.
-var description = sync.OnceValues(func() (*openapi3.T, routers.Router) {
-	doc, err := openapi3.NewLoader().LoadFromData(gateway.OpenAPI)
-	if err != nil {
-		panic(err)
-	}
-	r, err := gorillamux.NewRouter(doc)
-	if err != nil {
-		panic(err)
-	}
-	for _, t := range []string{"text/markdown", "text/html", "text/csv", "application/openmetrics-text", "application/zip"} {
-		openapi3filter.RegisterBodyDecoder(t, func(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
-			b, err := io.ReadAll(body)
-			return string(b), err
-		})
-	}
-	return doc, r
-})
-
-// described holds an answer to the document. What the document does not know must be an answer to nothing it knows.
-func described(t testing.TB, req *http.Request, a answer) {
-	t.Helper()
-	_, router := description()
-	plain := req.Clone(context.Background())
-	plain.URL.Scheme, plain.URL.Host, plain.Host = "", "", ""
-	route, params, err := router.FindRoute(plain)
-	if err != nil {
-		if c := a.code(t); c != schemas.RouteNotFound && c != schemas.MethodNotAllowed && c != schemas.UnsupportedMediaType {
-			t.Errorf("%s %s is not described, yet answered %d %s", req.Method, req.URL.Path, a.StatusCode, a.body)
-		}
-		return
-	}
-	in := &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: plain, PathParams: params, Route: route},
-		Status:                 a.StatusCode, Header: a.Header, Body: io.NopCloser(bytes.NewReader(a.body)),
-		Options: &openapi3filter.Options{IncludeResponseStatus: true},
-	}
-	if err := openapi3filter.ValidateResponse(context.Background(), in); err != nil {
-		t.Errorf("%s %s answered %d, which is not as described: %v\n%s", req.Method, req.URL.Path, a.StatusCode, err, a.body)
-	}
-}
+// description is the OpenAPI document.
+func description(t testing.TB) *openapi3.T { return testenv.Described(t).Document }
 
 func TestTheDescriptionIsValid(t *testing.T) {
-	doc, _ := description()
+	doc := description(t)
 	if err := doc.Validate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +29,7 @@ func TestTheDescriptionIsValid(t *testing.T) {
 }
 
 func TestTheDescriptionNamesEveryRouteAndNoOther(t *testing.T) {
-	doc, _ := description()
+	doc := description(t)
 	var described []string
 	for path, item := range doc.Paths.Map() {
 		for method := range item.Operations() {
@@ -94,7 +49,7 @@ func TestTheDescriptionNamesEveryRouteAndNoOther(t *testing.T) {
 }
 
 func TestTheDescriptionAsksForAKeyWhereTheRouterDoes(t *testing.T) {
-	doc, _ := description()
+	doc := description(t)
 	w := newWorld(t)
 	r := w.replica(nil)
 	for path, item := range doc.Paths.Map() {

@@ -18,15 +18,18 @@ var Formats = []string{"markdown", "json", "html", "csv", "text"}
 const (
 	maxMetadataKeys  = 50
 	maxMetadataBytes = 8 << 10
+	maxDeadline      = 72 * 60 * 60 // seconds: what waits in the lanes and lies in the store on the way lives longer than that
 )
 
 // options is what a client asks for beside the file.
 type options struct {
 	priority string
 	webhook  string // address to tell when the job has ended
+	deadline int    // seconds within which the job must have ended; 0: it may take as long as it takes
 	asked    schemas.Options
 	metadata map[string]string
 	dry      bool // only say what would become of it
+	fresh    bool // read it even where the same document was read lately
 }
 
 func defaultOptions() options {
@@ -49,7 +52,7 @@ func (o *options) set(name, value string) error {
 	case "tables":
 		return turn(name, trimmed, &o.asked.Tables)
 	case "figures":
-		return turn(name, trimmed, &o.asked.Figures)
+		return choose(name, trimmed, schemas.Switches, &o.asked.Figures)
 	case "dpi":
 		return number(name, trimmed, schemas.MinDPI, schemas.MaxDPI, &o.asked.DPI)
 	case "max_pages":
@@ -63,12 +66,19 @@ func (o *options) set(name, value string) error {
 	case "metadata":
 		return o.labels(trimmed)
 	case "dry_run":
-		return o.dryRun(trimmed)
+		return truth(name, trimmed, &o.dry)
+	case "cache":
+		may := true
+		err := truth(name, trimmed, &may)
+		o.fresh = !may
+		return err
+	case "deadline_seconds":
+		return number(name, trimmed, 1, maxDeadline, &o.deadline)
 	case "webhook_url":
 		o.webhook = trimmed
 		return nil
 	}
-	return invalid(name, "There is no such option.").with("allowed", []string{"file", "priority", "output_formats", "ocr", "pages", "languages", "tables", "figures", "dpi", "max_pages", "metadata", "dry_run", "webhook_url"})
+	return invalid(name, "There is no such option.").with("allowed", []string{"file", "priority", "output_formats", "ocr", "pages", "languages", "tables", "figures", "dpi", "max_pages", "metadata", "dry_run", "webhook_url", "deadline_seconds", "cache"})
 }
 
 func choose(name, value string, allowed []string, into *string) error {
@@ -82,7 +92,7 @@ func choose(name, value string, allowed []string, into *string) error {
 	return nil
 }
 
-// turn takes a switch; on is the default and says nothing.
+// turn takes the switch of what is there unless it is off: on says nothing.
 func turn(name, value string, into *string) error {
 	said := ""
 	if err := choose(name, value, schemas.Switches, &said); err != nil {
@@ -120,13 +130,15 @@ func (o *options) languages(value string) error {
 	return nil
 }
 
-func (o *options) dryRun(value string) (err error) {
+func truth(name, value string, into *bool) error {
 	if value == "" {
 		return nil
 	}
-	if o.dry, err = strconv.ParseBool(value); err != nil {
-		return invalid("dry_run", "The value is not one of those allowed.").with("allowed", []string{"true", "false"})
+	is, err := strconv.ParseBool(value)
+	if err != nil {
+		return invalid(name, "The value is not one of those allowed.").with("allowed", []string{"true", "false"})
 	}
+	*into = is
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -8,18 +9,22 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
+// protection is what every answer says. All answers share these values: they are replaced, never written to.
+var protection = http.Header{
+	"X-Content-Type-Options":       {"nosniff"},
+	"X-Frame-Options":              {"DENY"},
+	"Referrer-Policy":              {"no-referrer"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"Cache-Control":                {"no-store"},
+	// A result in HTML is a stranger's document: it may be looked at, never run.
+	"Content-Security-Policy": {"default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"},
+}
+
 // protect sets what every answer says to browsers. There is no CORS: a page of another origin reads nothing.
 func (g *Gateway) protect(c *gin.Context) {
-	h := c.Writer.Header()
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
-	// A result in HTML is a stranger's document: it may be looked at, never run.
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox")
+	maps.Copy(c.Writer.Header(), protection)
 	if strings.HasPrefix(g.cfg.PublicURL, "https://") {
-		h.Set("Strict-Transport-Security", "max-age=31536000")
+		c.Header("Strict-Transport-Security", "max-age=31536000")
 	}
 	conn := http.NewResponseController(c.Writer) // a recorder has no deadlines: errors mean nothing
 	_ = conn.SetWriteDeadline(time.Now().Add(g.cfg.MaxWait + leftover + g.cfg.Stall))

@@ -23,6 +23,7 @@ type refusal struct {
 	message string
 	details map[string]any
 	after   time.Duration // Retry-After; 0: none
+	hangs   bool          // the connection is closed rather than its body read to the end
 	cause   error
 }
 
@@ -55,6 +56,9 @@ func (r *refusal) with(name string, value any) *refusal {
 	r.details[name] = value
 	return r
 }
+
+// hangUp closes the connection with the answer.
+func (r *refusal) hangUp() *refusal { r.hangs = true; return r }
 
 // because adds the cause, for the log.
 func (r *refusal) because(err error) *refusal { r.cause = err; return r }
@@ -106,6 +110,9 @@ func (g *Gateway) fail(c *gin.Context, err error) {
 	b.Error.Code, b.Error.Message, b.Error.Details = r.code, r.message, r.details
 	if b.Error.Details == nil {
 		b.Error.Details = map[string]any{}
+	}
+	if r.hangs {
+		c.Header("Connection", "close")
 	}
 	if r.after > 0 {
 		c.Header("Retry-After", seconds(r.after))
@@ -167,8 +174,10 @@ func (g *Gateway) write(c *gin.Context, status int, media string, body any) {
 
 func (g *Gateway) reply(c *gin.Context, status int, media string, b []byte) {
 	g.mayWrite(c)
-	c.Header("Content-Length", strconv.Itoa(len(b)))
-	c.Data(status, media, b)
+	h := c.Writer.Header()
+	h["Content-Type"], h["Content-Length"] = []string{media}, []string{strconv.Itoa(len(b))}
+	c.Status(status)
+	_, _ = c.Writer.Write(b) // who does not read it hears nothing more
 }
 
 // mayWrite gives the client the stall time to take what is written next. The wait for what is left of its body comes before that.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"path"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -23,10 +24,8 @@ func (g *Gateway) remove(c *gin.Context) error {
 	if !s.DeletedAt.IsZero() {
 		return g.removed(c, g.erase(c.Request.Context(), s))
 	}
-	f := &schemas.DeletionRequested{RequestedBy: c.GetString(apiKeyKey)}
-	if schemas.OwnSource(s.Tenant, s.Source) {
-		f.SourceKey = s.Source.Key
-	}
+	f := &schemas.DeletionRequested{RequestedBy: whoAsks(c).id}
+	f.SourceKey, f.Version, f.Status, f.EndedAt = ownKey(s), s.Version, s.Status, s.EndedAt // the fold may have let the job go
 	f.Head = schemas.Head{EventID: schemas.EventIDFor(s.JobID, s.Run, "gateway", 0, f.Kind(), 0), Tenant: s.Tenant, JobID: s.JobID, Run: s.Run,
 		At: time.Now().UTC().Truncate(time.Microsecond), SubmittedAt: s.SubmittedAt}
 	if err := g.producer.Publish(c.Request.Context(), f, requestID(c)); err != nil {
@@ -78,10 +77,29 @@ func (g *Gateway) erase(ctx context.Context, s *schemas.JobSnapshot) error {
 			return listed
 		}
 	}
-	if !schemas.OwnSource(s.Tenant, s.Source) {
+	key := ownKey(s)
+	if key == "" {
 		return nil
 	}
-	return g.objects.Delete(ctx, s.Source.Key)
+	if direct := "upl_" + path.Base(key); schemas.ValidUploadID(direct) { // what was said of it, where it was an upload of its own, has its name in it
+		if err := g.objects.Delete(ctx, schemas.UploadKey(s.Tenant, direct)); err != nil {
+			return err
+		}
+	}
+	return g.objects.Delete(ctx, key)
+}
+
+// ownKey is where the source of a job lies that is the platform's own; empty where none is. Of one that is fetched from an address the place is
+// known before the fold has heard that anything lies there.
+func ownKey(s *schemas.JobSnapshot) string {
+	source := s.Source
+	if source.Key == "" && source.URL != "" {
+		source.Key = schemas.FetchedKey(s.Tenant, s.JobID)
+	}
+	if !schemas.OwnSource(s.Tenant, source) {
+		return ""
+	}
+	return source.Key
 }
 
 // until looks at the job of the path until it is what is waited for, or the wait is over: then as it stands.

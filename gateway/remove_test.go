@@ -22,7 +22,7 @@ import (
 // folding runs the fold that follows every job, until the test ends.
 func (w *world) folding() {
 	h := stream.New(w.conn, w.plan, stream.DefaultConfig(), w.codec, house, w.logger(), prometheus.NewRegistry())
-	stream.AddFold(h, topology.Track, track.New(w.codec.Decode))
+	stream.AddFold(h, topology.Track, track.New(track.DefaultConfig(), w.codec.Decode))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
@@ -107,23 +107,26 @@ func TestADeletedJobIsGoneOnEveryReplica(t *testing.T) {
 	patient := func(c *gateway.Config) { c.MaxWait = 20 * time.Second }
 	r, twin := w.reading(patient), w.reading(patient)
 	mine, other := w.key("acme"), w.key("rival")
+	fetched, direct := schemas.NewJobID(time.Now()), "upl_"+schemas.NewUploadID(time.Now())
 	ended, running, foreign, kept := schemas.NewJobID(time.Now()), schemas.NewJobID(time.Now()), schemas.NewJobID(time.Now()), schemas.NewJobID(time.Now())
 	done := w.finished("acme", ended, "markdown", "# Title", "json", `{"pages":[]}`)
 	done.Source.Key = "sources/acme/a"
 	busy := w.half("acme", running)
-	busy.Source.Key = "sources/acme/b"
+	busy.Source.Key = schemas.DirectKey("acme", direct)
+	asked := w.half("acme", fetched)
+	asked.Source = schemas.Source{URL: "https://example.org/a.pdf", Filename: "a.pdf"}
 	theirs := w.finished("acme", foreign, "text", "words")
 	theirs.Source.Bucket, theirs.Source.Key = "scans", "in/a.pdf"
 	stays := w.finished("acme", kept, "text", "words")
 	w.folding()
-	w.lived(r, mine, done, busy, theirs, stays)
-	w.laid("sources/acme/a", "sources/acme/b", "sources/acme/x", "in/a.pdf", schemas.ResultKey("acme", ended, 1, "pages/000001.json"),
+	w.lived(r, mine, done, busy, asked, theirs, stays)
+	w.laid("sources/acme/a", schemas.DirectKey("acme", direct), schemas.UploadKey("acme", direct), schemas.FetchedKey("acme", fetched), "sources/acme/x", "in/a.pdf", schemas.ResultKey("acme", ended, 1, "pages/000001.json"),
 		schemas.WorkKey("acme", running, 0, "pages/000004.png"), schemas.ResultKey("rival", ended, 0, "document.md"))
 
 	if a := r.ask(other, http.MethodDelete, "/api/v1/jobs/"+ended); a.code(t) != schemas.JobNotFound {
 		t.Errorf("P8: %d %s", a.StatusCode, a.body)
 	}
-	for _, job := range []string{ended, running, foreign} {
+	for _, job := range []string{ended, running, fetched, foreign} {
 		if a := r.ask(mine, http.MethodDelete, "/api/v1/jobs/"+job); a.StatusCode != http.StatusNoContent || len(a.body) > 0 {
 			t.Fatalf("%d %s", a.StatusCode, a.body)
 		}
@@ -163,7 +166,7 @@ func TestADeletedJobIsGoneOnEveryReplica(t *testing.T) {
 	}
 
 	// What a worker wrote meanwhile goes when it is asked again; a replica that starts now knows it too.
-	w.laid(schemas.ResultKey("acme", running, 0, schemas.PageResultName(4)), "sources/acme/b")
+	w.laid(schemas.ResultKey("acme", running, 0, schemas.PageResultName(4)), schemas.DirectKey("acme", direct))
 	late := w.replica(patient)
 	if a := late.ask(mine, http.MethodDelete, "/api/v1/jobs/"+running); a.StatusCode != http.StatusNoContent {
 		t.Errorf("%d %s", a.StatusCode, a.body)

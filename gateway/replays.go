@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -22,6 +21,7 @@ type replayRequest struct {
 	replay.Criteria
 	Rate     string `json:"rate"`
 	MaxPages int64  `json:"max_pages"`
+	Stage    string `json:"from_stage"`
 	DryRun   bool   `json:"dry_run"`
 }
 
@@ -76,7 +76,7 @@ func readReplay(c *gin.Context) (replay.Request, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return replay.Request{}, refuse(schemas.InvalidRequest, "The body is one JSON object.")
 	}
-	r := replay.Request{Tenant: tenant(c), Selection: b.Selection(), MaxPages: b.MaxPages, Dry: b.DryRun, By: c.GetString(apiKeyKey)}
+	r := replay.Request{Tenant: tenant(c), Selection: b.Selection(), MaxPages: b.MaxPages, Stage: b.Stage, Dry: b.DryRun, By: whoAsks(c).id}
 	if b.Rate != "" {
 		var err error
 		if r.Rate, err = replay.ParseRate(b.Rate); err != nil {
@@ -104,13 +104,9 @@ func (g *Gateway) replay(c *gin.Context) error {
 
 // replays lists a tenant's newest replays.
 func (g *Gateway) replays(c *gin.Context) error {
-	limit := defaultLimit
-	if s := c.Query("limit"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > maxLimit {
-			return invalid("limit", "The limit is a number from 1 to "+strconv.Itoa(maxLimit)+".")
-		}
-		limit = n
+	limit, err := limitOf(c)
+	if err != nil {
+		return err
 	}
 	if err := g.fresh(c.Request.Context()); err != nil {
 		return err
@@ -128,18 +124,29 @@ func (g *Gateway) replays(c *gin.Context) error {
 }
 
 // cancelReplay stops a replay: it asks for no more runs. Those it asked for run on.
-func (g *Gateway) cancelReplay(c *gin.Context) error {
+func (g *Gateway) cancelReplay(c *gin.Context) error { return g.changeReplay(c, replay.Cancel, false) }
+
+// pauseReplay lets a replay rest until it is resumed, whoever works on it.
+func (g *Gateway) pauseReplay(c *gin.Context) error { return g.changeReplay(c, replay.Pause, true) }
+
+// resumeReplay lets a paused replay go on where it stands.
+func (g *Gateway) resumeReplay(c *gin.Context) error { return g.changeReplay(c, replay.Resume, true) }
+
+// changeReplay says something new of a replay; said twice it is nothing new. live says that it means nothing to one that has ended.
+func (g *Gateway) changeReplay(c *gin.Context, say func(*schemas.ReplayChanged, time.Time) *schemas.ReplayChanged, live bool) error {
 	if err := g.fresh(c.Request.Context()); err != nil {
 		return err
 	}
 	e, ok := g.view.Replay(tenant(c), c.Param("replay_id"))
-	if !ok {
-		if !g.view.Ready() {
-			return refuse(schemas.ServiceUnavailable, "")
-		}
+	switch {
+	case !ok && !g.view.Ready():
+		return refuse(schemas.ServiceUnavailable, "")
+	case !ok:
 		return refuse(schemas.ReplayNotFound, "")
+	case live && !e.EndedAt.IsZero():
+		return refuse(schemas.ReplayEnded, "").with("status", e.Status)
 	}
-	if next := replay.Cancel(e, time.Now()); next != nil {
+	if next := say(e, time.Now()); next != nil {
 		if err := g.producer.Publish(c.Request.Context(), next, requestID(c)); err != nil {
 			return err
 		}

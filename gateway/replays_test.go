@@ -115,6 +115,38 @@ func TestReplaysBelongToTheirTenantAndNeedTheScope(t *testing.T) {
 	}
 }
 
+func TestAReplayIsPausedAndResumedOnAnyReplica(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.replica(nil), w.replica(nil)
+	token, other, plain := w.admin("acme"), w.admin("other"), w.key("acme")
+	var made, shown shownReplay
+	a.call(http.MethodPost, token, "/api/v1/replays", `{"statuses":["failed"]}`).into(t, &made)
+	path := "/api/v1/replays/" + made.ReplayID
+	for _, step := range []struct {
+		on         *replica
+		how, after string
+	}{{b, "/pause", "paused"}, {a, "/pause", "paused"}, {a, "/resume", "pending"}, {b, "/resume", "pending"}, {b, "/pause", "paused"}} {
+		if step.on.call(http.MethodPost, token, path+step.how, "").into(t, &shown); shown.Status != step.after {
+			t.Errorf("%s: it is %s", step.how, shown.Status)
+		}
+	}
+	if n := len(w.all("settings")); n != 3+1+3 { // keys, the replay, and what was new
+		t.Errorf("the settings have %d records", n)
+	}
+	for _, how := range []string{"/pause", "/resume"} {
+		if got := a.call(http.MethodPost, other, path+how, ""); got.code(t) != schemas.ReplayNotFound {
+			t.Errorf("%s of another tenant's: %d", how, got.StatusCode)
+		}
+		if got := a.call(http.MethodPost, plain, path+how, ""); got.code(t) != schemas.Forbidden {
+			t.Errorf("%s without the scope: %d", how, got.StatusCode)
+		}
+	}
+	a.call(http.MethodDelete, token, path, "").into(t, &shown)
+	if got := b.call(http.MethodPost, token, path+"/resume", ""); shown.Status != "cancelled" || got.StatusCode != http.StatusConflict || got.code(t) != schemas.ReplayEnded {
+		t.Errorf("resumed after its end: %s %d %s", shown.Status, got.StatusCode, got.body)
+	}
+}
+
 func TestBadReplaysAreRefused(t *testing.T) {
 	w := newWorld(t)
 	r := w.replica(nil)

@@ -128,7 +128,7 @@ func (g *Gateway) rerun(c *gin.Context, s *schemas.JobSnapshot, by string, chang
 	ctx := c.Request.Context()
 	var asked *schemas.DocumentSubmitted
 	r, err := producers.Again(g.producer.Encode, s, by, time.Now(), func(sub *schemas.DocumentSubmitted) {
-		sub.RequestID, sub.APIKeyID = requestID(c), c.GetString(apiKeyKey)
+		sub.RequestID, sub.APIKeyID = requestID(c), whoAsks(c).id
 		change(sub)
 		asked = sub
 	})

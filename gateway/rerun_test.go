@@ -110,7 +110,7 @@ func TestOfTwoWhoAskAtOnceOneGetsARun(t *testing.T) {
 		}
 		req.Header.Set("Authorization", "Bearer "+token)
 		both.Go(func() {
-			res, err := http.DefaultClient.Do(req)
+			res, err := w.client.Do(req)
 			if err != nil {
 				t.Error(err)
 				return

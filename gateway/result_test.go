@@ -146,7 +146,7 @@ func TestHEADIsGETWithoutABody(t *testing.T) {
 	for _, path := range []string{"/healthz", "/api/v1/jobs/" + job, "/api/v1/jobs/" + job + "/result"} {
 		req, _ := http.NewRequest(http.MethodHead, r.url+path, nil)
 		req.Header.Set("Authorization", "Bearer "+token)
-		res, err := http.DefaultClient.Do(req)
+		res, err := w.client.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}

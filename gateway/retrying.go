@@ -14,6 +14,7 @@ var stageErrors = map[string]struct {
 	name string
 }{
 	"prepare": {schemas.PrepareFailed, "Preparing"},
+	"fetch":   {schemas.URLUnreachable, "Fetching"},
 	"layout":  {schemas.LayoutFailed, "Layout"},
 	"ocr":     {schemas.OCRFailed, "OCR"},
 	"compose": {schemas.ComposeFailed, "Output"},

@@ -22,6 +22,15 @@ type route struct {
 func (g *Gateway) routes() []route {
 	return []route{
 		{http.MethodPost, "/api/v1/documents", keys.Documents, g.submit},
+		{http.MethodPost, "/api/v1/uploads", keys.Documents, g.idempotent(g.announce)},
+		{http.MethodGet, "/api/v1/uploads/:upload_id", keys.Documents, g.showDirect},
+		{http.MethodDelete, "/api/v1/uploads/:upload_id", keys.Documents, g.abandon},
+		{http.MethodPost, "/api/v1/uploads/:upload_id/complete", keys.Documents, g.finish},
+		{http.MethodPost, "/api/v1/batches", keys.Documents, g.startBatch},
+		{http.MethodGet, "/api/v1/batches", keys.Documents, g.batches},
+		{http.MethodGet, "/api/v1/batches/:batch_id", keys.Documents, g.oneBatch},
+		{http.MethodGet, "/api/v1/batches/:batch_id/items", keys.Documents, g.batchItems},
+		{http.MethodPost, "/api/v1/batches/:batch_id/cancel", keys.Documents, g.idempotent(g.cancelBatch)},
 		{http.MethodGet, "/api/v1/jobs", keys.Documents, g.jobs},
 		{http.MethodGet, "/api/v1/jobs/:job_id", keys.Documents, g.job},
 		{http.MethodDelete, "/api/v1/jobs/:job_id", keys.Documents, g.remove},
@@ -31,6 +40,8 @@ func (g *Gateway) routes() []route {
 		{http.MethodGet, "/api/v1/jobs/:job_id/result", keys.Documents, g.result},
 		{http.MethodGet, "/api/v1/jobs/:job_id/pages", keys.Documents, g.pageList},
 		{http.MethodGet, "/api/v1/jobs/:job_id/pages/:page", keys.Documents, g.page},
+		{http.MethodGet, "/api/v1/jobs/:job_id/pages/:page/image", keys.Documents, g.pageImage},
+		{http.MethodGet, "/api/v1/jobs/:job_id/figures/:figure", keys.Documents, g.figure},
 		{http.MethodPost, "/api/v1/jobs/:job_id/cancel", keys.Documents, g.cancel},
 		{http.MethodPost, "/api/v1/jobs/:job_id/reprocess", keys.Documents, g.idempotent(g.reprocess)},
 		{http.MethodPost, "/api/v1/jobs/:job_id/retry", keys.Documents, g.idempotent(g.retry)},
@@ -38,6 +49,8 @@ func (g *Gateway) routes() []route {
 		{http.MethodGet, "/api/v1/replays", keys.Admin, g.replays},
 		{http.MethodGet, "/api/v1/replays/:replay_id", keys.Admin, g.replay},
 		{http.MethodDelete, "/api/v1/replays/:replay_id", keys.Admin, g.cancelReplay},
+		{http.MethodPost, "/api/v1/replays/:replay_id/pause", keys.Admin, g.pauseReplay},
+		{http.MethodPost, "/api/v1/replays/:replay_id/resume", keys.Admin, g.resumeReplay},
 		{http.MethodGet, "/api/v1/dead-letters", keys.Documents, g.deadLetters},
 		{http.MethodPost, "/api/v1/dead-letters/:letter_id/redrive", keys.Documents, g.redrive},
 		{http.MethodPost, "/api/v1/dead-letters/:letter_id/discard", keys.Documents, g.discard},
@@ -63,6 +76,8 @@ func (g *Gateway) routes() []route {
 		{http.MethodGet, "/healthz", "", g.healthz},
 		{http.MethodGet, "/readyz", "", g.readyz},
 		{http.MethodGet, "/", "", g.root},
+		{http.MethodGet, browsers, "", g.face},
+		{http.MethodGet, browsers + ":asset", "", g.face},
 	}
 }
 
@@ -101,8 +116,16 @@ func (g *Gateway) answer(r route) gin.HandlerFunc {
 	}
 }
 
-// root says where to read on.
+// root says where to read on; a browser is shown the page for people.
 func (g *Gateway) root(c *gin.Context) error {
+	c.Header("Vary", "Accept")
+	if wantsPage(c.GetHeader("Accept")) {
+		c.Header("Location", g.link(browsers))
+		g.mayWrite(c)
+		c.Status(http.StatusSeeOther)
+		c.Writer.WriteHeaderNow()
+		return nil
+	}
 	g.json(c, http.StatusOK, gin.H{"service": "docstream", "version": g.build.Version, "revision": g.build.Revision,
 		"api": g.link("/api/v1/jobs"), "reference": g.link("/openapi.json"), "metrics": g.link("/metrics")})
 	return nil

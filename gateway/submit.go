@@ -63,39 +63,76 @@ func (g *Gateway) take(c *gin.Context, u *upload) (*promise, error) {
 		return nil, err
 	}
 	failpoint.At(failpoint.Stored)
-	if u.options.webhook != "" {
-		if err := g.webhookAddress("webhook_url", u.options.webhook); err != nil {
-			u.discard(c.Request.Context())
-			return nil, err
-		}
-	}
-	if u.options.dry {
-		u.discard(c.Request.Context())
-		return nil, nil
-	}
-	p := &promise{Fingerprint: u.fingerprint(c), Submission: g.submission(c, u, once)}
-	p.Answer = g.accepted(p.Submission)
-	about(c, p.Submission.JobID)
-	if p, err = u.settle(c, once, p); err != nil {
-		return nil, err
-	}
-	failpoint.At(failpoint.Promised)
-	pending, err := g.publish(c.Request.Context(), p.Submission)
+	who := asker{requestID: requestID(c), apiKey: whoAsks(c).id, path: c.FullPath(), once: once, named: func(job string) { about(c, job) }}
+	p, again, pending, err := g.promised(c.Request.Context(), u, who)
 	if pending != nil { // the slot is free when the log has made up its mind: what hangs stays bounded
 		free := release
 		release = func() {}
 		go func() { <-pending; free() }()
 	}
-	if err != nil {
+	if again {
+		c.Header("Idempotency-Replayed", "true")
+	}
+	return p, err
+}
+
+// asker says who asks for a document to be read, and what makes the asking repeatable.
+type asker struct {
+	requestID, apiKey string
+	path              string // of the request
+	once              *once
+	named             func(job string) // told the job's id as soon as it has one
+}
+
+// promised turns a document that was taken in into an accepted job: its promise where there is a key, then its event (P1). nil where the client
+// only asked what would become of it. again says that the promise was made before, and is only kept once more. Where the outcome is unknown
+// pending is closed when the attempt has ended.
+func (g *Gateway) promised(ctx context.Context, u *upload, who asker) (p *promise, again bool, pending <-chan struct{}, err error) {
+	if u.options.webhook != "" {
+		if err := g.webhookAddress("webhook_url", u.options.webhook); err != nil {
+			u.discard(ctx)
+			return nil, false, nil, err
+		}
+	}
+	if u.options.dry {
+		u.discard(ctx)
+		return nil, false, nil, nil
+	}
+	p = &promise{Fingerprint: u.fingerprint(who.path), Submission: g.submission(u, who)}
+	p.Answer = g.accepted(p.Submission)
+	who.named(p.Submission.JobID)
+	if p, again, err = u.settle(ctx, who.once, p); err != nil {
+		return nil, again, nil, err
+	}
+	if p, again, err = u.claim(ctx, p, again); err != nil {
+		return nil, again, nil, err
+	}
+	failpoint.At(failpoint.Promised)
+	if again {
+		if done, err := g.over(ctx, p); done || err != nil {
+			return p, again, nil, err
+		}
+	}
+	if pending, err = g.publish(ctx, p.Submission); err != nil {
 		// An outcome nobody knows deletes nothing: the event may be in the log, and then the job is accepted (P1). Nor does a promise: its
 		// key finds it again.
-		if once == nil && fault.KindOf(err) != fault.Unavailable {
-			u.discard(c.Request.Context())
+		if who.once == nil && fault.KindOf(err) != fault.Unavailable {
+			u.discard(ctx)
 		}
-		return nil, err
+		return nil, again, pending, err
 	}
 	failpoint.At(failpoint.Published)
-	return p, nil
+	return p, again, nil, nil
+}
+
+// over reports whether the job of a promise made earlier has ended and was let go: then its event was in the log, and is not said again. It
+// would be a job that nobody knows, and read once more.
+func (g *Gateway) over(ctx context.Context, p *promise) (bool, error) {
+	if err := g.fresh(ctx); err != nil {
+		return false, err
+	}
+	s, err := g.lookFor(ctx, p.Submission.Tenant, p.Submission.JobID)
+	return s != nil && schemas.Terminal(s.Status), err
 }
 
 // bounded refuses by its head what cannot be taken, before a byte of the body is read.
@@ -104,15 +141,14 @@ func (g *Gateway) bounded(c *gin.Context) error {
 		return refuse(schemas.UnsupportedMediaType, "Compressed request bodies are not taken.").with("content_encoding", clip(e, 40))
 	}
 	if c.Request.ContentLength > g.maxFile(tenant(c))+bodyOverhead {
-		return g.tooLarge(c)
+		return g.tooLarge(tenant(c))
 	}
 	return nil
 }
 
 // tooLarge refuses a file above the limit; the connection is closed rather than read to its end.
-func (g *Gateway) tooLarge(c *gin.Context) error {
-	c.Header("Connection", "close")
-	return refuse(schemas.FileTooLarge, "").with("max_bytes", g.maxFile(tenant(c)))
+func (g *Gateway) tooLarge(tenant string) error {
+	return refuse(schemas.FileTooLarge, "").with("max_bytes", g.maxFile(tenant)).hangUp()
 }
 
 // slot waits, shortly, for a place among the uploads in flight.
@@ -144,17 +180,24 @@ func (g *Gateway) slot(c *gin.Context) (release func(), err error) {
 }
 
 // submission is the event of an upload: version 0 of its job.
-func (g *Gateway) submission(c *gin.Context, u *upload, once *once) *schemas.DocumentSubmitted {
+func (g *Gateway) submission(u *upload, who asker) *schemas.DocumentSubmitted {
 	now := time.Now().UTC()
 	job := schemas.NewJobID(now)
-	if once != nil {
-		job = schemas.JobIDFor("idempotency", u.tenant, once.key)
+	switch {
+	case u.direct != "":
+		job = schemas.JobIDForUpload(u.tenant, u.direct)
+	case who.once != nil:
+		job = who.once.job()
 	}
 	e := &schemas.DocumentSubmitted{
 		Head:      schemas.Head{Tenant: u.tenant, JobID: job, At: now, SubmittedAt: now},
-		RequestID: requestID(c), APIKeyID: c.GetString(apiKeyKey), FromPage: 1, Class: g.cfg.class(u.media), Priority: u.options.priority,
+		RequestID: who.requestID, APIKeyID: who.apiKey, FromPage: 1, Class: g.cfg.class(u.media), Priority: u.options.priority,
 		Source: u.source(), Options: u.options.asked, Metadata: u.options.metadata, WebhookURL: u.options.webhook,
 	}
+	if u.options.deadline > 0 {
+		e.Deadline = now.Add(time.Duration(u.options.deadline) * time.Second)
+	}
+	g.reuse(e, u.options.fresh)
 	e.EventID = schemas.EventIDFor(e.JobID, 0, "gateway", 0, e.Kind(), 0)
 	return e
 }
@@ -170,7 +213,7 @@ func (g *Gateway) publish(ctx context.Context, e *schemas.DocumentSubmitted) (pe
 	go func() {
 		defer cancel()
 		defer close(ended)
-		done <- g.producer.Publish(ctx, e, e.RequestID)
+		done <- g.producer.Submit(ctx, e)
 	}()
 	select {
 	case err := <-done:

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -17,6 +18,7 @@ import (
 
 	"docstream/gateway/doors"
 	"docstream/internal/blob"
+	"docstream/internal/media"
 	"docstream/schemas"
 )
 
@@ -32,6 +34,9 @@ const (
 // small holds the first bytes of a file: its type is found in them, and a small file needs no more (P6).
 var small = sync.Pool{New: func() any { b := make([]byte, smallFile); return &b }}
 
+// aheads are what forms are read through, in larger pieces than by themselves: each is a call to the system, and moves the deadline on.
+var aheads = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 16<<10) }}
+
 // upload is one document being taken in, whichever way it comes.
 type upload struct {
 	g        *Gateway
@@ -40,9 +45,11 @@ type upload struct {
 	seen     map[string]bool
 	body     *source        // nil until the file has come
 	key      string         // of the stored object; empty until storing begins
-	foreign  schemas.Source // the object of a registered bucket, where the request names one instead of sending bytes
+	foreign  schemas.Source // what the request names instead of sending bytes
+	direct   string         // the upload that was sent to the store itself; empty: none
 	media    string
 	filename string
+	asked    time.Time // when it was asked for; zero: now
 
 	door doors.Ask    // whose form it is; nil: the API's
 	bare *doors.Parse // whose body it is, bare; nil: another's
@@ -54,6 +61,8 @@ func (u *upload) receive(c *gin.Context) error {
 	body := newPaced(c, u.g.cfg)
 	defer body.done()
 	switch {
+	case u.direct != "":
+		return u.request(c, body)
 	case u.door != nil || u.bare != nil:
 		return u.opened(c, body)
 	case err == nil && kind == "multipart/form-data" && params["boundary"] != "":
@@ -68,7 +77,10 @@ func (u *upload) receive(c *gin.Context) error {
 
 // form reads a multipart body part by part. Options may come before or after the file.
 func (u *upload) form(c *gin.Context, body *paced, boundary string) error {
-	parts := multipart.NewReader(http.MaxBytesReader(c.Writer, body, u.g.maxFile(u.tenant)+bodyOverhead), boundary)
+	ahead := aheads.Get().(*bufio.Reader)
+	ahead.Reset(http.MaxBytesReader(c.Writer, body, u.g.maxFile(u.tenant)+bodyOverhead))
+	defer func() { ahead.Reset(nil); aheads.Put(ahead) }()
+	parts := multipart.NewReader(ahead, boundary)
 	u.seen = map[string]bool{}
 	most := maxParts
 	if u.door != nil {
@@ -81,7 +93,7 @@ func (u *upload) form(c *gin.Context, body *paced, boundary string) error {
 			return u.complete(c, body)
 		}
 		if err != nil {
-			return u.unreadable(c, err)
+			return u.unreadable(err)
 		}
 		body.allow(math.MaxInt64 - body.read)
 		if err := u.part(c, p); err != nil {
@@ -94,7 +106,7 @@ func (u *upload) form(c *gin.Context, body *paced, boundary string) error {
 // complete reads what may stand behind the last part, so that a request that was not sent to its end is not taken for a whole one.
 func (u *upload) complete(c *gin.Context, body io.Reader) error {
 	if _, err := io.Copy(io.Discard, io.LimitReader(body, maxHead/2)); err != nil {
-		return u.unreadable(c, err)
+		return u.unreadable(err)
 	}
 	if u.body == nil {
 		return refuse(schemas.MissingFile, "")
@@ -113,11 +125,11 @@ func (u *upload) part(c *gin.Context, p *multipart.Part) error {
 	}
 	u.seen[name] = true
 	if name == file {
-		return u.file(c, p, p.Header.Get("Content-Type"), p.FileName())
+		return u.file(c.Request.Context(), p, p.Header.Get("Content-Type"), p.FileName())
 	}
 	value, err := io.ReadAll(io.LimitReader(p, maxField+1))
 	if err != nil {
-		return u.unreadable(c, err)
+		return u.unreadable(err)
 	}
 	if len(value) > maxField {
 		return invalid(name, "The value is too long.").with("max_bytes", maxField)
@@ -129,15 +141,15 @@ func (u *upload) part(c *gin.Context, p *multipart.Part) error {
 }
 
 // file stores the file, after a look at its first bytes.
-func (u *upload) file(c *gin.Context, from io.Reader, declared, filename string) error {
+func (u *upload) file(ctx context.Context, from io.Reader, declared, filename string) error {
 	u.body = newSource(from, u.g.maxFile(u.tenant))
-	u.filename = cleanName(filename)
+	u.filename = media.CleanName(filename)
 	buf := small.Get().(*[]byte)
 	n, err := io.ReadFull(u.body, *buf)
 	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && u.body.failed == nil
 	defer func() { u.g.metrics.uploaded.Add(float64(u.body.size)) }()
 	if err != nil && !whole {
-		return u.unreadable(c, u.body.failed)
+		return u.unreadable(u.body.failed)
 	}
 	if n == 0 {
 		return refuse(schemas.EmptyFile, "")
@@ -147,21 +159,22 @@ func (u *upload) file(c *gin.Context, from io.Reader, declared, filename string)
 	}
 	if u.options.dry { // nothing is kept: read on, to know the size and the digest
 		if _, err := io.Copy(io.Discard, u.body); err != nil {
-			return u.unreadable(c, err)
+			return u.unreadable(err)
 		}
 		small.Put(buf)
 		return nil
 	}
 	u.key = schemas.SourceKey(u.tenant, schemas.NewUploadID(time.Now()))
-	ctx, o := c.Request.Context(), blob.Options{MediaType: u.media}
+	o := blob.Options{MediaType: u.media}
 	if whole {
+		o.SHA256 = u.body.digest()
 		err = u.g.objects.Put(ctx, u.key, (*buf)[:n], o)
 	} else {
 		err = u.g.objects.Upload(ctx, u.key, io.MultiReader(bytes.NewReader((*buf)[:n]), u.body), o)
 	}
 	switch {
 	case u.body.failed != nil: // the body's fault, however the store reports it
-		return u.unreadable(c, u.body.failed)
+		return u.unreadable(u.body.failed)
 	case err != nil && ctx.Err() != nil:
 		return refuse(schemas.UploadInterrupted, "").because(err)
 	case err == nil:
@@ -171,16 +184,15 @@ func (u *upload) file(c *gin.Context, from io.Reader, declared, filename string)
 }
 
 // unreadable says why a body could not be read to its end.
-func (u *upload) unreadable(c *gin.Context, err error) error {
+func (u *upload) unreadable(err error) error {
 	var over *http.MaxBytesError
 	switch {
 	case errors.Is(err, errTooLarge), errors.As(err, &over):
-		return u.g.tooLarge(c)
+		return u.g.tooLarge(u.tenant)
 	case errors.Is(err, multipart.ErrMessageTooLarge), malformed(err):
 		return refuse(schemas.InvalidRequest, "The body is malformed.").because(err)
 	}
-	c.Header("Connection", "close")
-	return refuse(schemas.UploadInterrupted, "").because(fmt.Errorf("reading the body: %w", err))
+	return refuse(schemas.UploadInterrupted, "").because(fmt.Errorf("reading the body: %w", err)).hangUp()
 }
 
 // discard removes what a refused upload has stored, also where the client has gone: a broken upload leaves no object.

@@ -18,6 +18,7 @@ import (
 
 	"docstream/internal/blob"
 	"docstream/internal/fault"
+	"docstream/internal/media"
 	"docstream/schemas"
 )
 
@@ -27,6 +28,7 @@ type Registered func(tenant, bucket, key string) bool
 // Foreign describes an object wherever it lies.
 type Foreign interface {
 	HeadFrom(ctx context.Context, p blob.Place) (blob.Object, error)
+	ListFrom(ctx context.Context, bucket, prefix string, f func(blob.Object) bool) error
 }
 
 // Buckets lets submissions name objects of registered buckets. Call it before serving; without it no bucket is registered.
@@ -50,14 +52,15 @@ func (u *upload) raw(c *gin.Context, body *paced, declared string) error {
 		}
 	}
 	body.allow(math.MaxInt64)
-	return u.file(c, body, declared, name)
+	return u.file(c.Request.Context(), body, declared, name)
 }
 
-// place names an object of a registered bucket.
+// place names an object of a registered bucket, or for a batch all below a prefix.
 type place struct {
 	Bucket  string `json:"bucket"`
 	Key     string `json:"key"`
 	Version string `json:"version"`
+	Prefix  string `json:"prefix"`
 }
 
 // request takes a submission written in JSON: a small document in base64, or a reference to where one lies. It is held in memory whole, so
@@ -69,16 +72,18 @@ func (u *upload) request(c *gin.Context, body *paced) error {
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
-		c.Header("Connection", "close")
-		return refuse(schemas.FileTooLarge, "A document in JSON is smaller; send it as the body or as a form.").with("max_bytes", u.g.cfg.MaxInlineBytes)
+		return refuse(schemas.FileTooLarge, "A document in JSON is smaller; send it as the body or as a form.").with("max_bytes", u.g.cfg.MaxInlineBytes).hangUp()
 	case err != nil:
-		return u.unreadable(c, err)
+		return u.unreadable(err)
+	}
+	if u.direct != "" && len(bytes.TrimSpace(b)) == 0 {
+		b = []byte("{}") // an upload that is completed may have no options
 	}
 	fields, err := object(b)
 	if err != nil {
 		return err
 	}
-	return u.fields(c, fields)
+	return u.fields(c.Request.Context(), fields)
 }
 
 // object reads a JSON object whose fields stand once each.
@@ -114,10 +119,10 @@ func object(b []byte) (map[string]json.RawMessage, error) {
 }
 
 // fields takes the options and then the one source that the fields of a request name.
-func (u *upload) fields(c *gin.Context, fields map[string]json.RawMessage) error {
-	var inline, name, media, address *string
+func (u *upload) fields(ctx context.Context, fields map[string]json.RawMessage) error {
+	var inline, name, declared, address, direct *string
 	var object *place
-	for field, into := range map[string]any{"base64": &inline, "filename": &name, "media_type": &media, "url": &address, "s3": &object} {
+	for field, into := range map[string]any{"base64": &inline, "filename": &name, "media_type": &declared, "url": &address, "upload": &direct, "s3": &object} {
 		if v, ok := fields[field]; ok {
 			d := json.NewDecoder(bytes.NewReader(v))
 			d.DisallowUnknownFields()
@@ -136,24 +141,54 @@ func (u *upload) fields(c *gin.Context, fields map[string]json.RawMessage) error
 			return err
 		}
 	}
+	if u.direct != "" && direct == nil {
+		direct = &u.direct
+	}
 	switch {
-	case (inline != nil) == (object != nil) || address != nil:
-		if address != nil && inline == nil && object == nil {
-			return refuse(schemas.OptionNotAvailable, "Documents are not fetched from addresses yet; send the bytes.").with("field", "url")
-		}
-		return refuse(schemas.InvalidRequest, "Name one source: base64 or s3.")
+	case given(inline != nil, object != nil, address != nil, direct != nil) != 1:
+		return refuse(schemas.InvalidRequest, "Name one source: base64, url, s3 or upload.")
+	case direct != nil && u.direct != "" && *direct != u.direct:
+		return refuse(schemas.InvalidRequest, "The address names the upload.")
+	case direct != nil:
+		return u.arrived(ctx, *direct, text(declared), text(name))
+	case address != nil:
+		return u.address(*address, text(declared), text(name))
 	case object != nil:
-		return u.object(c.Request.Context(), *object, text(name))
+		return u.object(ctx, *object, text(name))
 	}
 	if int64(base64.StdEncoding.DecodedLen(len(*inline))) > u.g.cfg.MaxInlineBytes+2 {
 		return refuse(schemas.FileTooLarge, "A document in JSON is smaller; send it as the body or as a form.").with("max_bytes", u.g.cfg.MaxInlineBytes)
 	}
-	err := u.file(c, base64.NewDecoder(base64.StdEncoding, strings.NewReader(*inline)), text(media), text(name))
+	err := u.file(ctx, base64.NewDecoder(base64.StdEncoding, strings.NewReader(*inline)), text(declared), text(name))
 	var corrupt base64.CorruptInputError
 	if u.body != nil && (errors.As(u.body.failed, &corrupt) || errors.Is(u.body.failed, io.ErrUnexpectedEOF)) {
 		return invalid("base64", "The value is not base64.")
 	}
 	return err
+}
+
+// given counts what is there.
+func given(sources ...bool) (n int) {
+	for _, there := range sources {
+		if there {
+			n++
+		}
+	}
+	return n
+}
+
+// address takes a document that a worker will fetch. What can be refused without asking anybody is refused here; the worker looks again, at what
+// the name resolves to and at every redirect.
+func (u *upload) address(address, declared, name string) error {
+	if _, err := u.g.fetches.Parse(address); err != nil {
+		return refuse(schemas.URLBlocked, "").because(err)
+	}
+	if u.options.dry {
+		return refuse(schemas.InvalidRequest, "A dry run needs the bytes: what lies at an address is known when it was fetched.").with("field", "dry_run")
+	}
+	u.filename, u.media = media.CleanName(name), media.Canonical(declared)
+	u.foreign = schemas.Source{URL: address, MediaType: u.media, Filename: u.filename}
+	return nil
 }
 
 func text(s *string) string {
@@ -181,7 +216,7 @@ func optionText(v json.RawMessage) (string, error) {
 // object takes an object of a bucket that the operator registered for the tenant. What is not registered is refused before the store is
 // asked, so that the answer tells nothing about what lies there (P8). Prepare checks again.
 func (u *upload) object(ctx context.Context, p place, name string) error {
-	if p.Bucket == "" || p.Key == "" {
+	if p.Bucket == "" || p.Key == "" || p.Prefix != "" {
 		return invalid("s3", "The source needs a bucket and a key.")
 	}
 	if u.g.registered == nil || !u.g.registered(u.tenant, p.Bucket, p.Key) {
@@ -202,7 +237,7 @@ func (u *upload) object(ctx context.Context, p place, name string) error {
 	if name == "" {
 		name = p.Key
 	}
-	u.filename, u.media = cleanName(name), o.MediaType
+	u.filename, u.media = media.CleanName(name), o.MediaType
 	u.foreign = schemas.Source{Bucket: p.Bucket, Key: p.Key, Version: o.Version, Size: o.Size, MediaType: o.MediaType, Filename: u.filename}
 	if o.Version == "" {
 		u.foreign.ETag = o.ETag
@@ -212,19 +247,29 @@ func (u *upload) object(ctx context.Context, p place, name string) error {
 
 // source is where the bytes lie and what is known of them.
 func (u *upload) source() schemas.Source {
-	if u.foreign.Key != "" {
+	if u.foreign.Key != "" || u.foreign.URL != "" {
 		return u.foreign
 	}
 	return schemas.Source{Key: u.key, Size: u.body.size, SHA256: u.body.digest(), MediaType: u.media, Filename: u.filename}
 }
 
 // fingerprint tells one request from another under the same Idempotency-Key: what was asked, not how it was wrapped.
-func (u *upload) fingerprint(c *gin.Context) string {
+func (u *upload) fingerprint(path string) string {
 	s := u.source()
 	if s.Bucket == "" {
 		s.Key = ""
 	}
-	b, err := json.Marshal([]any{c.FullPath(), s, u.options.priority, u.options.asked, u.options.metadata, u.options.webhook})
+	if u.direct != "" { // by whichever way it is submitted
+		path, s.Key = "upload", u.direct
+	}
+	request := []any{path, s, u.options.priority, u.options.asked, u.options.metadata, u.options.webhook}
+	if u.options.deadline != 0 { // what was promised before there were deadlines is the same request
+		request = append(request, u.options.deadline)
+	}
+	if u.options.fresh {
+		request = append(request, "fresh")
+	}
+	b, err := json.Marshal(request)
 	if err != nil {
 		panic(err) // our own types: cannot fail
 	}

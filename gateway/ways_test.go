@@ -62,6 +62,7 @@ func TestADocumentComesAsABodyOrInJSON(t *testing.T) {
 		"base64":           {"", "application/json; charset=utf-8", `{"base64":"aGVsbG8=","filename":"a.txt","output_formats":["csv"],"metadata":{"a":"b"}}`, [2]string{}, schemas.Source{Size: 5, MediaType: "text/plain", Filename: "a.txt"}},
 		"an object":        {"", "application/json", `{"s3":{"bucket":"scans","key":"in/a.txt"}}`, [2]string{}, schemas.Source{Bucket: "scans", Key: "in/a.txt", ETag: `"tag"`, Size: 5, Filename: "a.txt"}},
 		"an old object":    {"", "application/json", `{"s3":{"bucket":"scans","key":"in/a.txt","version":"v1"},"filename":"b.txt"}`, [2]string{}, schemas.Source{Bucket: "scans", Key: "in/a.txt", Version: "v1", Size: 5, Filename: "b.txt"}},
+		"an address":       {"", "application/json", `{"url":"https://example.org/a.pdf?token=x","filename":"../a.pdf"}`, [2]string{}, schemas.Source{URL: "https://example.org/a.pdf?token=x", Filename: "a.pdf"}},
 		"a CSV as its own": {"", "text/csv", "a,b\n1,2\n", [2]string{}, schemas.Source{Size: 8, MediaType: "text/csv"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +79,7 @@ func TestADocumentComesAsABodyOrInJSON(t *testing.T) {
 				t.Fatal("it is in no lane")
 			}
 			got := s.Source
-			if got.Bucket == "" {
+			if got.Bucket == "" && got.URL == "" {
 				if string(w.store.body(got.Key)) == "" || len(got.SHA256) != 64 {
 					t.Errorf("%+v is not stored", got)
 				}
@@ -116,6 +117,13 @@ func TestADocumentComesAsABodyOrInJSON(t *testing.T) {
 		"another bucket":                 {"", "application/json", `{"s3":{"bucket":"other","key":"in/a.txt"}}`, schemas.SourceForbidden},
 		"an object that is gone":         {"", "application/json", `{"s3":{"bucket":"scans","key":"in/b.txt"}}`, schemas.SourceMissing},
 		"an empty object":                {"", "application/json", `{"s3":{"bucket":"scans","key":"in/empty"}}`, schemas.EmptyFile},
+		"an address and bytes":           {"", "application/json", `{"url":"https://example.org/a.pdf","base64":"aGVsbG8="}`, schemas.InvalidRequest},
+		"an address inside":              {"", "application/json", `{"url":"http://169.254.169.254/latest/meta-data/"}`, schemas.URLBlocked},
+		"an address in decimal":          {"", "application/json", `{"url":"http://2130706433/"}`, schemas.URLBlocked},
+		"a mapped address":               {"", "application/json", `{"url":"http://[::ffff:127.0.0.1]/"}`, schemas.URLBlocked},
+		"a file of this machine":         {"", "application/json", `{"url":"file:///etc/passwd"}`, schemas.URLBlocked},
+		"an address with a password":     {"", "application/json", `{"url":"https://a:b@example.org/"}`, schemas.URLBlocked},
+		"a dry run of an address":        {"", "application/json", `{"url":"https://example.org/a.pdf","dry_run":true}`, schemas.InvalidRequest},
 		"deep JSON":                      {"", "application/json", `{"metadata":` + strings.Repeat("[", 20_000), schemas.InvalidRequest},
 	} {
 		t.Run(name, func(t *testing.T) {

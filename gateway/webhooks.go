@@ -123,7 +123,7 @@ func (g *Gateway) freshSecret(e *schemas.EndpointChanged) ([]byte, error) {
 
 // changed makes a changed endpoint durable, with its line in the audit log.
 func (g *Gateway) changed(c *gin.Context, e *schemas.EndpointChanged, action string, details map[string]string) error {
-	e.At, e.By = time.Now().UTC(), c.GetString(apiKeyKey)
+	e.At, e.By = time.Now().UTC(), whoAsks(c).id
 	e.EventID = schemas.EventIDFor(e.EndpointID, 0, "webhooks", 0, e.Kind(), e.At.UnixMicro())
 	return g.administered(c, e.Tenant, action, e.EndpointID, details, e)
 }

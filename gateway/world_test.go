@@ -41,12 +41,15 @@ type world struct {
 	cl    *kgo.Client
 	store *memory
 	logs  *locked
+
+	client *http.Client // holds every answer to the OpenAPI document
 }
 
 func newWorld(t testing.TB) *world { return newWorldOn(t, testenv.Kafka(t)) }
 
 func newWorldOn(t testing.TB, conn stream.Connection) *world {
-	w := &world{t: t, conn: conn, plan: testenv.Plan(t), store: newMemory(), logs: &locked{}}
+	w := &world{t: t, conn: conn, plan: testenv.Plan(t), store: newMemory(), logs: &locked{},
+		client: &http.Client{Transport: testenv.Described(t).Transport(t, nil)}}
 	var err error
 	if w.codec, err = w.conn.Codec(); err != nil {
 		t.Fatal(err)
@@ -149,7 +152,7 @@ func (w *world) start(store gateway.Objects, change func(*gateway.Config)) *repl
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -241,7 +244,7 @@ func (a answer) into(t testing.TB, v any) {
 // do makes a request and holds the answer to the OpenAPI document.
 func (r *replica) do(req *http.Request) answer {
 	r.w.t.Helper()
-	res, err := http.DefaultClient.Do(req)
+	res, err := r.w.client.Do(req)
 	if err != nil {
 		r.w.t.Fatal(err)
 	}
@@ -250,9 +253,7 @@ func (r *replica) do(req *http.Request) answer {
 	if err != nil {
 		r.w.t.Fatal(err)
 	}
-	a := answer{res, b}
-	described(r.w.t, req, a)
-	return a
+	return answer{res, b}
 }
 
 func (r *replica) get(token, path string, headers ...string) answer {

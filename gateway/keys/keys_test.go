@@ -19,7 +19,7 @@ func TestAKeyOpensUntilItEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	id, secret, ok := keys.Split(token)
-	if !ok || id != k.KeyID || k.Tenant != "acme" || k.Name != "ci" || !keys.Allows(k, keys.Documents) || keys.Allows(k, keys.Admin) {
+	if !ok || id != k.KeyID || k.Tenant != "acme" || k.Name != "ci" || !keys.Allows(k.Scopes, keys.Documents) || keys.Allows(k.Scopes, keys.Admin) {
 		t.Fatalf("%s: %+v", token, k)
 	}
 	other := house

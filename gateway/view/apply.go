@@ -101,7 +101,8 @@ func (r *reader) keep(tenant, job string, next row, s *schemas.JobSnapshot) erro
 	v := r.v
 	r.mu.Lock() // the two clients may bring the same job at once
 	defer r.mu.Unlock()
-	b, err := v.store.get(rowKey(tenant, job))
+	at := rowKey(tenant, job)
+	b, err := v.store.get(at)
 	if err != nil {
 		return err
 	}
@@ -115,13 +116,16 @@ func (r *reader) keep(tenant, job string, next row, s *schemas.JobSnapshot) erro
 	} else {
 		v.metrics.jobs.Inc()
 	}
-	if err := v.store.put(tenant, job, next, old); err != nil {
+	if err := v.decoded.change(at, func() error { return v.store.put(tenant, job, next, old) }); err != nil {
+		return err
+	}
+	if err := v.note(s); err != nil {
 		return err
 	}
 	v.pace.moved(old, next, s, v.ready.Load())
 	v.live.moved(tenant, old, &next)
 	v.queue.moved(old, &next)
-	v.watch.changed(string(rowKey(tenant, job)))
+	v.watch.changed(string(at))
 	return nil
 }
 
@@ -129,28 +133,37 @@ func (r *reader) keep(tenant, job string, next row, s *schemas.JobSnapshot) erro
 func (r *reader) forget(tenant, job string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b, err := r.v.store.get(rowKey(tenant, job))
+	at := rowKey(tenant, job)
+	b, err := r.v.store.get(at)
 	if err != nil || b == nil {
 		return err
 	}
 	old := readRow(b)
+	if err := r.v.unnote(at, job); err != nil {
+		return err
+	}
+	if r.v.letGo != nil {
+		r.v.letGo(tenant + "/" + job) // until the row is gone whoever looks finds it here
+	}
 	r.v.pace.gone(old)
 	r.v.live.moved(tenant, &old, nil)
 	r.v.queue.moved(&old, nil)
 	r.v.metrics.jobs.Dec()
-	return r.v.store.remove(tenant, job, old)
+	return r.v.decoded.change(at, func() error { return r.v.store.remove(tenant, job, old) })
 }
 
-// setting takes an API key or a replay; what it does not know, such as the settings of a newer build, it passes over. The newest record of a key is
+// setting takes an API key, a replay or a batch; what it does not know, such as the settings of a newer build, it passes over. The newest record of a key is
 // the last one in the log.
 func (r *reader) setting(ctx context.Context, rec *kgo.Record, topic string) error {
 	if len(rec.Value) == 0 {
 		parts := strings.Split(string(rec.Key), "/")
 		switch {
 		case len(parts) == 3 && parts[1] == "key":
-			return errors.Join(r.v.store.db.Delete(keyKey(parts[2]), pebble.NoSync), r.v.store.db.Delete(ownKey(ownKeys, parts[0], parts[2]), pebble.NoSync))
+			return errors.Join(r.v.unset(keyKey(parts[2])), r.v.unset(ownKey(ownKeys, parts[0], parts[2])))
 		case len(parts) == 3 && parts[1] == "replay":
 			return r.dropReplay(parts[0], parts[2])
+		case len(parts) == 3 && parts[1] == "batch":
+			return r.dropBatch(parts[0], parts[2])
 		}
 		return nil
 	}
@@ -161,16 +174,28 @@ func (r *reader) setting(ctx context.Context, rec *kgo.Record, topic string) err
 	if e, ok := e.(*schemas.ReplayChanged); ok {
 		return r.replay(e, rec.Value)
 	}
+	if e, ok := e.(*schemas.BatchChanged); ok {
+		return r.batch(e, rec.Value)
+	}
 	if _, ok := e.(*schemas.ProducerKeyChanged); ok {
 		return nil // the verifier's own reader takes it, and never later than a record it proves
 	}
 	if own := settingKey(e); own != nil {
-		return r.v.store.db.Set(own, rec.Value, pebble.NoSync)
+		return r.v.set(own, rec.Value)
 	}
 	k, ok := e.(*schemas.APIKeyChanged)
 	if !ok || k.KeyID == "" || !schemas.ValidTenant(k.Tenant) {
 		r.ignore(topic, "misplaced")
 		return nil
 	}
-	return errors.Join(r.v.store.db.Set(keyKey(k.KeyID), rec.Value, pebble.NoSync), r.v.store.db.Set(ownKey(ownKeys, k.Tenant, k.KeyID), rec.Value, pebble.NoSync))
+	return errors.Join(r.v.set(keyKey(k.KeyID), rec.Value), r.v.set(ownKey(ownKeys, k.Tenant, k.KeyID), rec.Value))
+}
+
+// set and unset write a value that event reads.
+func (v *View) set(key, value []byte) error {
+	return v.decoded.change(key, func() error { return v.store.db.Set(key, value, pebble.NoSync) })
+}
+
+func (v *View) unset(key []byte) error {
+	return v.decoded.change(key, func() error { return v.store.db.Delete(key, pebble.NoSync) })
 }

@@ -21,7 +21,7 @@ func (r *reader) begin(ctx context.Context) (begun, error) {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		b, err := r.start(ctx)
 		if err == nil {
-			return b, nil
+			return b, r.recount()
 		}
 		if ctx.Err() != nil {
 			return b, ctx.Err()
@@ -58,6 +58,9 @@ func (r *reader) start(ctx context.Context) (begun, error) {
 	if err != nil {
 		return begun{}, err
 	}
+	if err := r.goOn(ctx, tail, state); err != nil {
+		return begun{}, err
+	}
 	if r.tail, err = r.assign(tail, kgo.ReadUncommitted()); err != nil {
 		return begun{}, err
 	}
@@ -68,6 +71,38 @@ func (r *reader) start(ctx context.Context) (begun, error) {
 	r.v.reach.advance(tail)
 	r.v.reach.advance(state)
 	return begun{ends}, nil
+}
+
+// goOn moves what is kept in the store on to where the store stands.
+func (r *reader) goOn(ctx context.Context, tail, state map[place]int64) error {
+	ids, err := r.ask.ids(ctx, keptTopics(r.v.plan))
+	if err != nil {
+		return err
+	}
+	kept := map[place]int64{}
+	for _, of := range []map[place]int64{tail, state} {
+		for p, o := range of {
+			if _, ok := ids[p.topic]; ok {
+				kept[p] = o
+			}
+		}
+	}
+	ends, err := r.ask.offsets(ctx, slices.Collect(maps.Keys(kept)), latest, uncommitted)
+	if err != nil {
+		return err
+	}
+	if err := r.resume(kept, ends, ids); err != nil {
+		return err
+	}
+	for p, o := range kept {
+		if _, ok := tail[p]; ok {
+			tail[p] = o
+		} else {
+			state[p] = o
+		}
+	}
+	r.kept = ids
+	return nil
 }
 
 // skipPrepared moves the lanes on to what prepare has committed; where it has committed nothing they are read from the start. An offset
@@ -104,6 +139,11 @@ func committedTopics(plan topology.Config) []string {
 	return []string{plan.Name(topology.Jobs.Spec.Name), plan.Name(topology.UsageDays.Spec.Name), plan.Name(topology.Webhooks.Spec.Name)}
 }
 
+// keptTopics are those whose place the store keeps: all but the lanes.
+func keptTopics(plan topology.Config) []string {
+	return append(committedTopics(plan), plan.Name(topology.Settings.Spec.Name), plan.Name(topology.Audit.Spec.Name))
+}
+
 func places(counts map[string]int32, topics ...string) []place {
 	var out []place
 	for _, t := range topics {
@@ -124,7 +164,7 @@ func (r *reader) settle(ctx context.Context, b begun) error {
 	if err != nil {
 		return err
 	}
-	if err := r.v.reach.wait(ctx, ends); err != nil {
+	if err := r.v.reach.wait(ctx, nil, ends); err != nil {
 		return err
 	}
 	r.v.ready.Store(true)

@@ -46,6 +46,23 @@ func (b *broker) partitions(ctx context.Context, topics []string) (map[string]in
 	return out, nil
 }
 
+// ids returns what tells each topic from others of its name.
+func (b *broker) ids(ctx context.Context, topics []string) (map[string]topicID, error) {
+	details, err := b.adm.ListTopics(ctx, topics...)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]topicID{}
+	for _, t := range topics {
+		d, ok := details[t]
+		if !ok || d.Err != nil {
+			return nil, fmt.Errorf("topic %s does not exist", t)
+		}
+		out[t] = topicID(d.ID)
+	}
+	return out, nil
+}
+
 // offsets returns the offset of each partition at one end of the log.
 func (b *broker) offsets(ctx context.Context, of []place, at int64, isolation int8) (map[place]int64, error) {
 	req := kmsg.NewPtrListOffsetsRequest()

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"slices"
@@ -31,7 +30,8 @@ type Query struct {
 const maxScan = 10_000
 
 // Job returns a tenant's job as of now; false where the tenant has none of that id (P8: an id alone names nothing). Call
-// [View.Fresh] first, and believe a false only while the view is [View.Ready].
+// [View.Fresh] first, and believe a false only while the view is [View.Ready]. As long as a job stays as it is, the same snapshot may come
+// again and again, to several at once: it is not to be changed.
 func (v *View) Job(tenant, job string) (*schemas.JobSnapshot, bool) {
 	v.opened.RLock()
 	defer v.opened.RUnlock()
@@ -41,21 +41,14 @@ func (v *View) Job(tenant, job string) (*schemas.JobSnapshot, bool) {
 	return v.read(rowKey(tenant, job))
 }
 
-// Key returns an API key by its id, revoked and expired ones too.
+// Key returns an API key by its id, revoked and expired ones too. It is shared and not to be changed.
 func (v *View) Key(id string) (*schemas.APIKeyChanged, bool) {
 	v.opened.RLock()
 	defer v.opened.RUnlock()
 	if v.store == nil {
 		return nil, false
 	}
-	b, err := v.store.get(keyKey(id))
-	if err != nil || b == nil {
-		v.broken(err)
-		return nil, false
-	}
-	e, err := v.codec.Decode(context.Background(), b) // decoded before it was stored: the schema is known, nothing is called
-	v.broken(err)
-	k, ok := e.(*schemas.APIKeyChanged)
+	k, ok := v.event(keyKey(id), nil).(*schemas.APIKeyChanged)
 	return k, ok
 }
 
@@ -136,17 +129,7 @@ func cursorKey(tenant, cursor string) ([]byte, error) {
 
 // read decodes a row into a snapshot; a submission is version 0 of its job.
 func (v *View) read(key []byte) (*schemas.JobSnapshot, bool) {
-	b, err := v.store.get(key)
-	if err != nil || b == nil {
-		v.broken(err)
-		return nil, false
-	}
-	e, err := v.codec.Decode(context.Background(), readRow(b).wire) // the schema is known since the record was taken
-	if err != nil {
-		v.broken(err)
-		return nil, false
-	}
-	switch e := e.(type) {
+	switch e := v.event(key, func(b []byte) []byte { return readRow(b).wire }).(type) {
 	case *schemas.JobSnapshot:
 		return e, true
 	case *schemas.DocumentSubmitted:
@@ -159,6 +142,6 @@ func (v *View) read(key []byte) (*schemas.JobSnapshot, bool) {
 func pending(s *schemas.DocumentSubmitted) *schemas.JobSnapshot {
 	return &schemas.JobSnapshot{
 		Head: s.Head, Status: schemas.Pending, Stage: "prepare", RequestID: s.RequestID, APIKeyID: s.APIKeyID, Class: s.Class,
-		Priority: s.Priority, Source: s.Source, Options: s.Options, Metadata: s.Metadata,
+		Priority: s.Priority, Source: s.Source, Options: s.Options, Metadata: s.Metadata, Deadline: s.Deadline,
 	}
 }

@@ -13,7 +13,28 @@ import (
 // keepUp looks after what reading alone does not see: partitions that were added, and ends that hold nothing to read.
 func (r *reader) keepUp(ctx context.Context) error {
 	stuck := map[place]int64{}
+	var target milestone
+	flushed, swept := time.Now(), time.Time{}
 	for n := 0; sleep(ctx, time.Second); n++ {
+		if time.Since(flushed) > flushEvery {
+			flushed = time.Now()
+			if err := r.v.save(); err != nil {
+				return err
+			}
+		}
+		r.v.metrics.disk.Set(float64(r.v.store.db.Metrics().DiskSpaceUsage()))
+		if time.Since(swept) > time.Hour {
+			swept = time.Now()
+			for what, kept := range aged(r.v.plan) {
+				if err := r.v.store.sweep(what, swept.Add(-kept)); err != nil {
+					return err
+				}
+			}
+		}
+		var err error
+		if target, err = r.pastIt(ctx, target); err != nil {
+			return err
+		}
 		if n%3 == 2 {
 			if err := r.grow(ctx); err != nil {
 				r.v.log.Warn("the view cannot look for new partitions now", "error", err)
@@ -22,6 +43,27 @@ func (r *reader) keepUp(ctx context.Context) error {
 		stuck = r.pass(ctx, stuck)
 	}
 	return ctx.Err()
+}
+
+// milestone is where the log ended at a moment.
+type milestone struct {
+	at   time.Time
+	ends map[place]int64
+}
+
+// pastIt notes once the view holds what was durable at a moment, and sets the next such moment.
+func (r *reader) pastIt(ctx context.Context, m milestone) (milestone, error) {
+	if m.ends != nil {
+		if short, _ := r.v.reach.short(m.ends); len(short) > 0 {
+			return m, nil
+		}
+		if err := r.v.store.whole(m.at); err != nil {
+			return m, err
+		}
+	}
+	next := milestone{at: time.Now()}
+	next.ends, _ = r.ends(ctx) // unknown: asked again
+	return next, nil
 }
 
 // pass moves a partition on whose log ends in offsets that hold no record, as after retention or compaction removed what was there: no

@@ -97,14 +97,7 @@ func (v *View) Plan(tenant string) string {
 	if v.store == nil || !schemas.ValidTenant(tenant) {
 		return ""
 	}
-	b, err := v.store.get(ownKey(ownPlan, tenant, ""))
-	if err != nil || b == nil {
-		v.broken(err)
-		return ""
-	}
-	e, err := v.codec.Decode(context.Background(), b) // the schema is known since the record was taken
-	v.broken(err)
-	if t, ok := e.(*schemas.TenantChanged); ok {
+	if t, ok := v.event(ownKey(ownPlan, tenant, ""), nil).(*schemas.TenantChanged); ok {
 		return t.Plan
 	}
 	return ""

@@ -20,6 +20,8 @@ type reader struct {
 
 	events *kgo.Client // job-events from now on, read committed
 
+	kept map[string]topicID // topics whose place the store keeps
+
 	mu sync.Mutex // one writer to a job's row at a time
 }
 
@@ -90,6 +92,9 @@ func (r *reader) follow(ctx context.Context, cl *kgo.Client) error {
 			}
 			next[place{rec.Topic, rec.Partition}] = rec.Offset + 1
 		}
+		if err := r.v.store.reached(next, r.kept); err != nil {
+			return err
+		}
 		r.v.reach.advance(next) // only now: what is said to be held is held
 	}
 }
@@ -119,6 +124,21 @@ func (r *reader) ends(ctx context.Context) (map[place]int64, error) {
 		ends[p] = o
 	}
 	return ends, nil
+}
+
+// missing asks for the ends and looks, once for all who wait, which of them are not reached.
+func (r *reader) missing(ctx context.Context) (map[place]int64, error) {
+	r.v.metrics.lookups.Inc()
+	ends, err := r.ends(ctx)
+	if err != nil {
+		return nil, err
+	}
+	short, _ := r.v.reach.short(ends)
+	out := make(map[place]int64, len(short))
+	for _, p := range short {
+		out[p] = ends[p]
+	}
+	return out, nil
 }
 
 // followed lists what is read, the jobs apart.

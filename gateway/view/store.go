@@ -4,22 +4,27 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // store is the local disk: rows of jobs by (tenant, job), an index of them by time, and keys by id. What it holds can be read again from
-// the log, so nothing is synced.
+// the log, so nothing is logged ahead or synced but what is flushed, see [store.checkpoint].
 type store struct {
 	db   *pebble.DB
+	lock *pebble.Lock
 	drop string // folder to remove at the end; empty: keep it
 }
 
-// openStore wipes and opens the folder. Only a folder of our own name is wiped, whatever the configuration says.
-func openStore(cfg Config) (*store, error) {
+// openStore opens the folder as it was left; one that cannot be opened is wiped. Only a folder of our own name is, whatever the configuration
+// says, and never one that another process holds.
+func openStore(cfg Config, log *slog.Logger) (*store, error) {
 	s := &store{}
 	dir := cfg.Dir
 	if dir == "" {
@@ -30,26 +35,43 @@ func openStore(cfg Config) (*store, error) {
 		dir, s.drop = tmp, tmp
 	}
 	dir = filepath.Join(dir, "gateway-view")
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, err
+	err := s.open(dir, cfg.CacheBytes)
+	if err != nil && !errors.Is(err, errHeld) {
+		log.Warn("the store of the view cannot be opened and is begun anew", "error", err)
+		if err = os.RemoveAll(dir); err == nil {
+			err = s.open(dir, cfg.CacheBytes)
+		}
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	cache := pebble.NewCache(cfg.CacheBytes)
-	defer cache.Unref()
-	db, err := pebble.Open(dir, &pebble.Options{
-		Cache: cache, MemTableSize: 8 << 20, MaxOpenFiles: 256, DisableWAL: true, FormatMajorVersion: pebble.FormatNewest, Logger: silent{},
-	})
 	if err != nil {
 		return nil, err
 	}
-	s.db = db
 	return s, nil
 }
 
+var errHeld = errors.New("another process holds the folder")
+
+func (s *store) open(dir string, cacheBytes int64) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	lock, err := pebble.LockDirectory(dir, vfs.Default)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errHeld, err)
+	}
+	cache := pebble.NewCache(cacheBytes)
+	defer cache.Unref()
+	s.db, err = pebble.Open(dir, &pebble.Options{
+		Cache: cache, MemTableSize: 8 << 20, MaxOpenFiles: 256, DisableWAL: true, FormatMajorVersion: pebble.FormatNewest, Logger: silent{}, Lock: lock,
+	})
+	s.lock = lock
+	if err != nil {
+		return errors.Join(err, lock.Close())
+	}
+	return nil
+}
+
 func (s *store) close() error {
-	err := s.db.Close()
+	err := errors.Join(s.db.Close(), s.lock.Close())
 	if s.drop != "" {
 		err = errors.Join(err, os.RemoveAll(s.drop))
 	}
@@ -134,7 +156,7 @@ func listEnd(tenant string) []byte { return []byte("l" + tenant + "0") } // '0' 
 
 func keyKey(id string) []byte { return []byte("k" + id) }
 
-// What a tenant owns beside jobs, each under a letter of its own: its keys, its plan, its endpoints, its days of usage, its webhooks and
+// What a tenant owns beside jobs (and the index of what was read, under h), each under a letter of its own: its keys, its plan, its endpoints, its days of usage, its webhooks and
 // what was done in its name.
 const (
 	ownKeys      = 'i'

@@ -25,8 +25,8 @@ import (
 
 // Config bounds the local store.
 type Config struct {
-	Dir        string `koanf:"dir"`         // folder of the store, wiped at start; empty: a temporary one
-	CacheBytes int64  `koanf:"cache_bytes"` // memory for what is read often
+	Dir        string `koanf:"dir"`         // folder of the store, which a restart goes on from; empty: a temporary one, and every start reads the whole log
+	CacheBytes int64  `koanf:"cache_bytes"` // memory for what is read often; what was decoded of it takes about as much again
 	FetchBytes int64  `koanf:"fetch_bytes"` // memory of one fetch from one broker; one record may be larger
 }
 
@@ -63,6 +63,8 @@ type View struct {
 	hub     *hub
 	asking  atomic.Pointer[broker] // of the run; nil before it
 	watch   watchers
+	decoded *decoded
+	letGo   func(job string) // tenant/job; nil: nobody wants to hear of it
 
 	opened sync.RWMutex // held for reading while the store is used, for writing while it opens and closes
 	store  *store
@@ -77,11 +79,15 @@ func New(cfg Config, conn stream.Connection, plan topology.Config, codec *schema
 	return &View{
 		cfg: cfg, conn: conn, plan: plan, codec: codec, proof: proof.New(proof.DefaultConfig(), key, plan, log), log: log, metrics: newMetrics(reg),
 		reach: newReach(), fresh: newLookups(), hub: newHub(), readied: make(chan struct{}), stopped: make(chan struct{}),
+		decoded: newDecoded(cfg.CacheBytes / 8), // what is decoded takes several times its bytes, and there are two halves
 	}
 }
 
 // Believe says who proves the writers of the documents lanes; until then it is the house alone.
 func (v *View) Believe(p *proof.Verifier) { v.proof = p }
+
+// LetGo says who is told of every job that the view lets go, before it does; call it before Run. job is tenant/job id.
+func (v *View) LetGo(told func(job string)) { v.letGo = told }
 
 // Run opens the store and reads until ctx ends. A view runs once.
 //
@@ -107,7 +113,7 @@ func (v *View) Run(ctx context.Context) error {
 	g.Go(func() error { return r.follow(ctx, r.jobs) })
 	g.Go(func() error { return r.keepUp(ctx) })
 	g.Go(func() error { return r.tell(ctx) })
-	g.Go(func() error { return v.fresh.run(ctx, r.ends) })
+	g.Go(func() error { return v.fresh.run(ctx, r.missing) })
 	g.Go(func() error { return r.beCounted(ctx) })
 	g.Go(func() error { return r.settle(ctx, begun) })
 	return quiet(g.Wait())
@@ -119,7 +125,7 @@ func (v *View) open() error {
 	if v.store != nil {
 		return errors.New("view: it runs already")
 	}
-	s, err := openStore(v.cfg)
+	s, err := openStore(v.cfg, v.log)
 	if err != nil {
 		return fmt.Errorf("view: opening the store: %w", err)
 	}
@@ -132,7 +138,7 @@ func (v *View) close() {
 	v.metrics.ready.Set(0)
 	v.opened.Lock()
 	defer v.opened.Unlock()
-	if err := v.store.close(); err != nil {
+	if err := errors.Join(v.save(), v.store.close()); err != nil {
 		v.log.Warn("the store of the view did not close", "error", err)
 	}
 	v.store = nil

@@ -112,7 +112,7 @@ func (r *running) fresh(t testing.TB) {
 func (w *world) track() (stop func()) {
 	cfg := stream.DefaultConfig()
 	h := stream.New(w.conn, w.plan, cfg, w.codec, house, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	stream.AddFold(h, topology.Track, track.New(w.codec.Decode))
+	stream.AddFold(h, topology.Track, track.New(track.DefaultConfig(), w.codec.Decode))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.Run(ctx) }()
