@@ -136,8 +136,11 @@ func (c *Connector) decide(ctx context.Context, o object, now time.Time) (*schem
 
 // left reports whether a job has left anything in the object store.
 func (c *Connector) left(ctx context.Context, e *schemas.DocumentSubmitted) (found bool, err error) {
-	prefix := schemas.ResultPrefix(e.Tenant, e.JobID)
-	err = c.objects.List(ctx, prefix, func(blob.Object) bool { found = true; return false })
+	for _, prefix := range []string{schemas.JobFilesPrefix(e.Tenant, e.JobID), schemas.ResultPrefix(e.Tenant, e.JobID)} {
+		if err = c.objects.List(ctx, prefix, func(blob.Object) bool { found = true; return false }); found || err != nil {
+			break
+		}
+	}
 	return found, err
 }
 

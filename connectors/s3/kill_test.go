@@ -142,8 +142,10 @@ func TestKilledEveryFewSecondsItStillMakesOneJobOfEachObject(t *testing.T) {
 		t.Run(from, func(t *testing.T) {
 			w := newWorld(t)
 			send := w.notify
+			var q *queue
 			if from == "sqs" {
-				send = w.useQueue().send
+				q = w.useQueue()
+				send = q.send
 			}
 			objects := testenv.S3(t)
 			cfg := objects
@@ -166,7 +168,12 @@ func TestKilledEveryFewSecondsItStillMakesOneJobOfEachObject(t *testing.T) {
 			}, func() bool { return len(w.jobs()) >= len(f.jobs)-len(f.withheld) && len(w.broken()) >= f.broken })
 			announced := w.jobs()
 			if kills < 3 || len(announced) != len(f.jobs)-len(f.withheld) || len(w.broken()) != f.broken {
-				t.Fatalf("%d kills; %d jobs of %d announced; %d broken of %d", kills, len(announced), len(f.jobs)-len(f.withheld), len(w.broken()), f.broken)
+				visible, hidden := 0, 0
+				if q != nil {
+					visible, hidden = q.depth()
+				}
+				t.Fatalf("%d kills; %d jobs of %d announced; %d broken of %d; in the queue %d visible, %d hidden", kills, len(announced), len(f.jobs)-len(f.withheld),
+					len(w.broken()), f.broken, visible, hidden)
 			}
 			for job := range announced {
 				if !f.jobs[job] || f.withheld[job] {
@@ -200,7 +207,7 @@ func (p *program) whileKilled(from string, send func(), done func() bool) (kills
 		time.Sleep(2*time.Second + time.Duration(rand.IntN(1000))*time.Millisecond)
 		select {
 		case <-sent: // the last one may live a little: a killed member of a group holds its partitions until its session ends
-			for end := time.Now().Add(90 * time.Second); time.Now().Before(end) && !done(); {
+			for end := time.Now().Add(3 * time.Minute); time.Now().Before(end) && !done(); {
 				time.Sleep(300 * time.Millisecond)
 			}
 			kill()

@@ -57,7 +57,7 @@ func TestALaterVersionIsAnotherJobAndAnOldDuplicateIsNone(t *testing.T) {
 	old := created("in/b.txt", 3)
 	old.at = time.Now().Add(-48 * time.Hour)
 	gone := schemas.JobIDForObject("acme", schemas.Source{Bucket: "scans", Key: "in/b.txt", ETag: old.etag})
-	w.left.keys = []string{schemas.ResultKey("acme", gone, 0, "job.json")}
+	w.left.keys = []string{schemas.JobFilesPrefix("acme", gone) + "0-9/job.json"}
 	w.notify(message(old.record()))
 	connector, reg := w.connector()
 	stop := w.run(connector.FromKafka)

@@ -1,7 +1,7 @@
 // Package clickhouse is the sink that makes every fact queryable: jobs, pages, usage and dead letters, as stable SQL views.
 //
 // Writing a batch twice equals writing it once, by three guards of which each alone would do: the insert carries a token of the batch's
-// identity, the tables replace by event identity, and the views read them as merged.
+// identity, and the harness forms the same batch again after a crash; the tables replace by event identity, and the views read them as merged.
 package clickhouse
 
 import (

@@ -55,6 +55,7 @@ func (deflate) DecompressBounded(src []byte, max int64) ([]byte, error) {
 		return nil, err
 	}
 	var out bytes.Buffer
+	out.Grow(int(min(8*int64(len(src)), max, 2*blockBytes))) // most blocks fit
 	n, err := io.Copy(&out, io.LimitReader(r, max+1))
 	if err == nil && n > max {
 		err = errors.New("a block is larger than any this archive writes")

@@ -15,8 +15,16 @@ var envelopeText string
 
 var envelopeSchema = avro.MustParse(envelopeText)
 
-// envelope is one record of a file. A nil pointer is null: no key is not an empty key.
-type envelope struct {
+// storedSchema is what is read of an envelope: the record itself, not what stands beside it for queries.
+var storedSchema = avro.MustParse(`{"type": "record", "name": "Record", "namespace": "docstream.archive", "fields": [
+	{"name": "topic", "type": "string"}, {"name": "partition", "type": "int"}, {"name": "offset", "type": "long"},
+	{"name": "timestamp", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+	{"name": "key", "type": ["null", "bytes"], "default": null},
+	{"name": "headers", "type": {"type": "array", "items": {"type": "record", "name": "Header", "fields": [{"name": "key", "type": "string"}, {"name": "value", "type": ["null", "bytes"], "default": null}]}}, "default": []},
+	{"name": "value", "type": ["null", "bytes"], "default": null}, {"name": "schema_id", "type": ["null", "int"], "default": null}]}`)
+
+// stored is what is read of an envelope. A nil pointer is null: no key is not an empty key.
+type stored struct {
 	Topic     string    `avro:"topic"`
 	Partition int32     `avro:"partition"`
 	Offset    int64     `avro:"offset"`
@@ -25,12 +33,18 @@ type envelope struct {
 	Headers   []header  `avro:"headers"`
 	Value     *[]byte   `avro:"value"`
 	SchemaID  *int32    `avro:"schema_id"`
-	Kind      *string   `avro:"kind"`
-	EventID   *string   `avro:"event_id"`
-	Tenant    *string   `avro:"tenant"`
-	JobID     *string   `avro:"job_id"`
-	Run       *int32    `avro:"run"`
-	Page      *int32    `avro:"page"`
+}
+
+// envelope is one record of a file, with what stands beside it for queries.
+type envelope struct {
+	stored
+
+	Kind    *string `avro:"kind"`
+	EventID *string `avro:"event_id"`
+	Tenant  *string `avro:"tenant"`
+	JobID   *string `avro:"job_id"`
+	Run     *int32  `avro:"run"`
+	Page    *int32  `avro:"page"`
 }
 
 type header struct {
@@ -40,7 +54,7 @@ type header struct {
 
 // enclose wraps a record; the envelope shares its bytes.
 func enclose(r *schemas.Record) *envelope {
-	e := &envelope{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Key: some(r.Key), Value: some(r.Value)}
+	e := &envelope{stored: stored{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Key: some(r.Key), Value: some(r.Value)}}
 	e.Headers = make([]header, len(r.Headers))
 	for i := range r.Headers {
 		e.Headers[i] = header{r.Headers[i].Key, some(r.Headers[i].Value)}
@@ -58,10 +72,13 @@ func enclose(r *schemas.Record) *envelope {
 }
 
 // open is the record an envelope holds.
-func (e *envelope) open() schemas.Record {
+func (e *stored) open() schemas.Record {
 	r := schemas.Record{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset, Timestamp: e.Timestamp.UTC(), Key: bare(e.Key), Value: bare(e.Value)}
-	for _, h := range e.Headers {
-		r.Headers = append(r.Headers, schemas.RecordHeader{Key: h.Key, Value: bare(h.Value)})
+	if len(e.Headers) > 0 {
+		r.Headers = make([]schemas.RecordHeader, len(e.Headers))
+	}
+	for i, h := range e.Headers {
+		r.Headers[i] = schemas.RecordHeader{Key: h.Key, Value: bare(h.Value)}
 	}
 	if e.SchemaID != nil {
 		r.SchemaID = int(*e.SchemaID)

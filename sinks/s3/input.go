@@ -20,7 +20,7 @@ type input struct {
 // openFile reads the head of a file. The input is returned also where that fails.
 func openFile(body io.Reader) (*input, error) {
 	in := &input{from: body}
-	r, err := ocf.NewReader(in, ocf.WithCodec(deflate{}), ocf.WithReaderSchema(envelopeSchema), ocf.WithMaxDecompressedBlockBytes(maxBlock))
+	r, err := ocf.NewReader(in, ocf.WithCodec(deflate{}), ocf.WithReaderSchema(storedSchema), ocf.WithMaxDecompressedBlockBytes(maxBlock))
 	if err != nil {
 		return in, err
 	}
@@ -40,7 +40,7 @@ func (in *input) Read(p []byte) (int, error) {
 
 // record returns the next record, io.EOF after the last.
 func (in *input) record() (schemas.Record, error) {
-	var e envelope
+	var e stored
 	if err := in.avro.Decode(&e); err != nil {
 		return schemas.Record{}, err
 	}
