@@ -24,6 +24,8 @@ type benchOptions struct {
 	pages int // of a generated document; 0: none
 	pairs int
 	slots int
+	// brokers are processes of brokers that the service did not start.
+	brokers []int
 }
 
 func (p *program) benchCommand() *cobra.Command {
@@ -49,7 +51,7 @@ func (p *program) benchCommand() *cobra.Command {
 				return err
 			})
 		}}
-	e2e := &cobra.Command{Use: "e2e [FILE...]", Short: "Measure the whole stream of a running service against the bare engine", Args: cobra.ArbitraryArgs,
+	e2e := &cobra.Command{Use: "e2e [FILE...]", Aliases: []string{"overhead"}, Short: "Measure the whole stream of a running service against the bare engine", Args: cobra.ArbitraryArgs,
 		Long: "Send each document through the running one-machine service and through the bare engine, in turn, and print the ratio of their\n" +
 			"pages per CPU second. The stream's CPU time is that of our own processes with their children; that of broker, S3 and ClickHouse\n" +
 			"stands beside. The service should have nothing else to do.",
@@ -57,8 +59,9 @@ func (p *program) benchCommand() *cobra.Command {
 			return p.withDocuments(files, o.pages, func(files []string) error { return p.benchStream(c.Context(), files, o) })
 		}}
 	e2e.Flags().IntVar(&o.pairs, "pairs", 1, "measurements of each document")
-	c.AddCommand(engine, e2e, p.benchOCRCommand(), p.benchSubmitCommand(), p.benchReplayCommand(), p.benchMemoryCommand(), p.benchStructureCommand(),
-		p.benchConvertCommand())
+	e2e.Flags().IntSliceVar(&o.brokers, "broker-pid", nil, "process of a broker of this machine that the service did not start: its CPU time stands beside")
+	c.AddCommand(engine, e2e, p.benchOCRCommand(), p.benchDocumentsCommand(), p.benchSubmitCommand(), p.benchReplayCommand(), p.benchMemoryCommand(), p.benchStructureCommand(),
+		p.benchConvertCommand(), p.benchGatewayCommand(), p.benchIsolationCommand())
 	return c
 }
 
@@ -135,7 +138,7 @@ func (p *program) warm(ctx context.Context, s bareStages, m *memoryStore, slots 
 }
 
 // ourRoles are the processes whose CPU time is ours; the other pids of dev.json are parts.
-var ourRoles = []string{"gateway", "prepare", "ocr", "track", "sink"}
+var ourRoles = []string{"gateway", "prepare", "fetch", "ocr", "track", "sink"}
 
 // measurement is a pair with what stood beside it.
 type measurement struct {
@@ -150,6 +153,9 @@ func (p *program) benchStream(ctx context.Context, files []string, o benchOption
 	d, err := p.service()
 	if err != nil {
 		return err
+	}
+	for i, pid := range o.brokers {
+		d.PIDs[fmt.Sprintf("broker %d", i+1)] = pid
 	}
 	c := newClient(d.API, d.APIKey)
 	var all []measurement
@@ -192,7 +198,7 @@ func streamRun(ctx context.Context, c *client, d service, file string) (bench.Ru
 		return bench.Run{}, nil, err
 	}
 	began := time.Now()
-	j, err := c.submit(ctx, file, submission{})
+	j, err := c.submit(ctx, file, submission{cache: "false"})
 	if err != nil {
 		return bench.Run{}, nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -33,6 +34,8 @@ type paperOptions struct {
 	ours       []string // name:key=value,key=value
 	python     string   // of the environment that has the peer; empty: no peer but tesseract
 	peers      []string
+	during     time.Duration // no sheet is begun after it; 0: until all are read
+	table      bool          // read nothing
 }
 
 // paperDPI is the resolution of the pages.
@@ -43,15 +46,19 @@ func (p *program) benchOCRCommand() *cobra.Command {
 	c := &cobra.Command{Use: "ocr FILE...", Short: "Compare our reading of pages with other readers'", Args: cobra.MinimumNArgs(1),
 		Long: "Render pages of text PDFs (and images that have a transcript NAME.txt in expected beside them), make them worse by rule and\n" +
 			"fixed seed, have every reader read every page in turn, and print CPU seconds a page, word F1 and character error rate for\n" +
-			"each condition with the paired bootstrap of the differences. Raw results stay in the folder that --keep names.",
+			"each condition with the paired bootstrap of the differences. Raw results stay in the folder that --keep names: a run that was\n" +
+			"stopped goes on where it was, whatever --during let it do at a time, and --table prints what has been measured so far. Only\n" +
+			"pages that all readers have read count; they come from each FILE in turn, so that a part of a run is of all of them.",
 		RunE: func(c *cobra.Command, files []string) error { return p.benchOCR(c.Context(), files, o) }}
 	f := c.Flags()
-	f.StringVar(&o.keep, "keep", "", "folder of the pages and of results.jsonl; a result that is there is not measured again")
+	f.StringVar(&o.keep, "keep", "", "folder of the pages and of results.jsonl; a result of the same reader that is there is not measured again")
+	f.DurationVar(&o.during, "during", 0, "begin no page after this time; 0: read all")
+	f.BoolVar(&o.table, "table", false, "read nothing, and print the table of what is kept")
 	f.IntVar(&o.each, "each", 8, "pages of one PDF at most")
 	f.StringSliceVar(&o.conditions, "conditions", paper.Conditions, "conditions of the pages")
 	f.StringArrayVar(&o.ours, "ours", []string{"fast:models.profile=fast", "accurate:models.profile=accurate"}, "our configurations, NAME:KEY=VALUE,…")
-	f.StringSliceVar(&o.peers, "peers", []string{"tesseract", "rapidocr-small", "rapidocr-tiny"}, "readers beside ours")
-	f.StringVar(&o.python, "python", "", "Python of the environment that rapidocr lies in")
+	f.StringSliceVar(&o.peers, "peers", []string{"tesseract", "rapidocr-small", "rapidocr-tiny", "faster-paddle-tiny", "faster-paddle-small"}, "readers beside ours")
+	f.StringVar(&o.python, "python", "", "Python of the environment that rapidocr and faster-paddle lie in")
 	_ = c.MarkFlagRequired("keep")
 	return c
 }
@@ -79,13 +86,31 @@ func (p *program) benchOCR(ctx context.Context, files []string, o paperOptions) 
 	if err != nil {
 		return err
 	}
-	log := telemetry.NewLogger(p.stderr, "error", slog.String("role", "bench"))
-	var readers []paperReader
+	readers, err := p.readers(cfg, o)
 	defer func() {
 		for _, r := range readers {
 			r.close()
 		}
 	}()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(o.keep, "results.jsonl")
+	results, err := keptResults(path)
+	if err != nil {
+		return err
+	}
+	if !o.table {
+		if err := readAll(ctx, sheets, readers, results, path, o.during); err != nil {
+			return err
+		}
+	}
+	return writePaper(p.stdout, sheets, readers, results, o.conditions)
+}
+
+// readers returns ours and the peers; where nothing is to be read none of them is started.
+func (p *program) readers(cfg Config, o paperOptions) (all []paperReader, err error) {
+	log := telemetry.NewLogger(p.stderr, "error", slog.String("role", "bench"))
 	for _, mine := range o.ours {
 		name, set, _ := strings.Cut(mine, ":")
 		overrides := []string{"engine.slots=1", "engine.max_documents=1000000", "engine.max_pages=1000000"}
@@ -94,49 +119,57 @@ func (p *program) benchOCR(ctx context.Context, files []string, o paperOptions) 
 		}
 		c, err := p.config(overrides...)
 		if err != nil {
-			return err
+			return all, err
 		}
-		if err := usable(c.Models, native); err != nil {
-			return err
+		r := &ownReader{name: name, cfg: c}
+		if !o.table {
+			if err := usable(c.Models, native); err != nil {
+				return all, err
+			}
+			if r.pool, err = p.pool(&wiring{cfg: c, log: log, reg: prometheus.NewRegistry()}, native); err != nil {
+				return all, err
+			}
 		}
-		pool, err := p.pool(&wiring{cfg: c, log: log, reg: prometheus.NewRegistry()}, native)
-		if err != nil {
-			return err
-		}
-		readers = append(readers, &ownReader{name, c, pool})
+		all = append(all, r)
 	}
 	for _, name := range o.peers {
+		if o.table {
+			all = append(all, &talker{name: name})
+			continue
+		}
 		r, err := newPeer(name, o.python, cfg.Models.Folder())
 		if err != nil {
-			return err
+			return all, err
 		}
-		readers = append(readers, r)
+		all = append(all, r)
 	}
-	results, err := p.readAll(ctx, sheets, readers, filepath.Join(o.keep, "results.jsonl"))
-	if err != nil {
-		return err
-	}
-	return writePaper(p.stdout, sheets, readers, results, o.conditions)
+	return all, nil
 }
 
-// sheets renders and degrades what is not there yet.
-func (p *program) sheets(files []string, o paperOptions) ([]sheet, error) {
-	var out []sheet
+// sheets renders and degrades what is not there yet: the first page of every file, then the second ones.
+func (p *program) sheets(files []string, o paperOptions) (out []sheet, err error) {
 	format := pdf.New("")
 	defer format.Close()
-	for _, file := range files {
-		pages, err := clean(format, file, o.each)
-		if err != nil {
+	all, most := make([][]cleanPage, len(files)), 0
+	for i, file := range files {
+		if all[i], err = clean(format, file, o.each); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		for _, page := range pages {
+		most = max(most, len(all[i]))
+	}
+	for n := range most {
+		for _, pages := range all {
+			if n >= len(pages) {
+				continue
+			}
+			page := pages[n]
+			if err := os.WriteFile(filepath.Join(o.keep, page.name+".txt"), []byte(page.truth), 0o644); err != nil {
+				return nil, err
+			}
 			for _, c := range o.conditions {
 				s := sheet{page.name, c, filepath.Join(o.keep, page.name+"."+c+".png"), page.truth}
 				out = append(out, s)
 				if err := s.draw(page.image); err != nil {
-					return nil, err
-				}
-				if err := os.WriteFile(filepath.Join(o.keep, page.name+".txt"), []byte(page.truth), 0o644); err != nil {
 					return nil, err
 				}
 			}
@@ -247,33 +280,33 @@ func plain(p *document.Page) string {
 
 // readAll has every reader read every page, the readers in turn and each page beginning with another one. A result is kept as soon as it
 // is there.
-func (p *program) readAll(ctx context.Context, sheets []sheet, readers []paperReader, path string) (map[string]paperResult, error) {
-	results, err := keptResults(path)
-	if err != nil {
-		return nil, err
-	}
+func readAll(ctx context.Context, sheets []sheet, readers []paperReader, results map[string]paperResult, path string, during time.Duration) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
-	raw := json.NewEncoder(f)
+	raw, began := json.NewEncoder(f), time.Now()
 	for i, s := range sheets {
+		if during > 0 && time.Since(began) > during {
+			return nil
+		}
 		for k := range readers {
 			r := readers[(i+k)%len(readers)]
-			if _, ok := results[r.label()+" "+s.key()]; ok {
+			if hasRead(results, r, s) {
 				continue
 			}
 			text, cpu, err := r.read(ctx, s.path)
 			if err != nil {
-				return nil, fmt.Errorf("%s reads %s: %w", r.label(), s.key(), err)
+				return fmt.Errorf("%s reads %s: %w", r.label(), s.key(), err)
 			}
-			one := paperResult{Reader: r.label(), Page: s.name, Condition: s.condition, CPU: cpu.Seconds(), Score: paper.Compare(text, s.truth), Text: text}
+			one := paperResult{Reader: r.label(), Version: r.version(), Page: s.name, Condition: s.condition, CPU: cpu.Seconds(),
+				Score: paper.Compare(text, s.truth), Text: text}
 			results[r.label()+" "+s.key()] = one
 			if err := raw.Encode(one); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return results, nil
+	return nil
 }

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,12 +20,14 @@ import (
 	"docstream/ops/bench/paper"
 	"docstream/processors/layout"
 	"docstream/processors/ocr"
+	"docstream/schemas"
 	"docstream/schemas/document"
 )
 
 // paperReader reads a page image and says what CPU time that took.
 type paperReader interface {
 	label() string
+	version() string // of ours: a result of another one is measured again
 	read(ctx context.Context, path string) (string, time.Duration, error)
 	close()
 }
@@ -31,6 +35,7 @@ type paperReader interface {
 // paperResult is one line of the raw results.
 type paperResult struct {
 	Reader    string  `json:"reader"`
+	Version   string  `json:"version,omitempty"`
 	Page      string  `json:"page"`
 	Condition string  `json:"condition"`
 	CPU       float64 `json:"cpu_seconds"`
@@ -56,6 +61,12 @@ func keptResults(path string) (map[string]paperResult, error) {
 	return out, err
 }
 
+// hasRead reports whether a reader of today has read a sheet.
+func hasRead(results map[string]paperResult, r paperReader, s sheet) bool {
+	one, ok := results[r.label()+" "+s.key()]
+	return ok && one.Version == r.version()
+}
+
 // ownReader is layout and reading in one child of the engine, as a worker does it.
 type ownReader struct {
 	name string
@@ -64,7 +75,17 @@ type ownReader struct {
 }
 
 func (r *ownReader) label() string { return r.name }
-func (r *ownReader) close()        { r.pool.Close() }
+
+func (r *ownReader) close() {
+	if r.pool != nil {
+		r.pool.Close()
+	}
+}
+
+// version tells the models, the stages and their settings apart, as the pipeline version does.
+func (r *ownReader) version() string {
+	return schemas.PipelineVersion(nil, append(slices.Sorted(maps.Values(r.cfg.Models.Digests())), r.cfg.Prepare.Versions...), nil)
+}
 
 func (r *ownReader) read(ctx context.Context, path string) (string, time.Duration, error) {
 	slot, err := r.pool.Lease(ctx)
@@ -114,11 +135,17 @@ func newPeer(name, python, models string) (paperReader, error) {
 		}
 		return tesseract{path}, nil
 	}
-	size, ok := strings.CutPrefix(name, "rapidocr-")
-	if !ok || python == "" {
-		return nil, fail(exitUsage, "peer %q: it must be tesseract, or rapidocr-tiny or rapidocr-small with --python", name)
+	known := []string{"rapidocr-tiny", "rapidocr-small", "faster-paddle-tiny", "faster-paddle-small"}
+	if !slices.Contains(known, name) || python == "" {
+		return nil, fail(exitUsage, "peer %q: it must be tesseract, or with --python one of %s", name, strings.Join(known, ", "))
 	}
-	cmd := exec.Command(python, filepath.Join("ops", "bench", "peer.py"), models, size)
+	return newTalker(name, python, filepath.Join("ops", "bench", "peer.py"), models, name)
+}
+
+// newTalker starts a peer that reads paths and answers with JSON.
+func newTalker(name, program string, args ...string) (*talker, error) {
+	cmd := exec.Command(program, args...)
+	cmd.Stderr = os.Stderr
 	cmd.Env = append(os.Environ(), "OMP_NUM_THREADS=1")
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -137,8 +164,9 @@ func newPeer(name, python, models string) (paperReader, error) {
 // tesseract is started for each page with one thread, in English.
 type tesseract struct{ path string }
 
-func (tesseract) label() string { return "tesseract" }
-func (tesseract) close()        {}
+func (tesseract) label() string   { return "tesseract" }
+func (tesseract) version() string { return "" }
+func (tesseract) close()          {}
 
 func (t tesseract) read(ctx context.Context, path string) (string, time.Duration, error) {
 	cmd := exec.CommandContext(ctx, t.path, path, "-", "--dpi", fmt.Sprint(paperDPI))
@@ -161,7 +189,12 @@ type talker struct {
 
 func (t *talker) label() string { return t.name }
 
+func (*talker) version() string { return "" }
+
 func (t *talker) close() {
+	if t.cmd == nil {
+		return
+	}
 	_ = t.in.Close()
 	_ = t.cmd.Wait()
 }
@@ -207,46 +240,49 @@ func untrue(s sheet, readers []paperReader, results map[string]paperResult) bool
 	return known
 }
 
-// writePaper prints a table for each condition, and what lies between our readers and the others.
+// writePaper prints a table for each condition and one for all, and what lies between our readers and the others.
 func writePaper(w io.Writer, sheets []sheet, readers []paperReader, results map[string]paperResult, conditions []string) error {
+	complete := slices.DeleteFunc(slices.Clone(sheets), func(s sheet) bool {
+		return untrue(s, readers, results) || slices.ContainsFunc(readers, func(r paperReader) bool { return !hasRead(results, r, s) })
+	})
 	var b strings.Builder
 	for _, c := range conditions {
-		scores, cpu := make([][]paper.Score, len(readers)), make([]float64, len(readers))
-		words, pages := 0, 0
-		for _, s := range sheets {
-			if s.condition != c || untrue(s, readers, results) {
-				continue
-			}
-			pages++
-			for k, r := range readers {
-				one := results[r.label()+" "+s.key()]
-				scores[k], cpu[k] = append(scores[k], one.Score), cpu[k]+one.CPU
-				if k == 0 {
-					words += one.True
-				}
-			}
-		}
-		if pages == 0 {
-			continue
-		}
-		fmt.Fprintf(&b, "%s: %d pages, %d words\n", c, pages, words)
-		for k, r := range readers {
-			var sum paper.Score
-			for _, s := range scores[k] {
-				sum = sum.Add(s)
-			}
-			fmt.Fprintf(&b, "  %-16s  %6.2f CPU s a page  F1 %.4f  CER %.4f", r.label(), cpu[k]/float64(pages), sum.F1(), sum.CER())
-			if _, ours := r.(*ownReader); ours {
-				for j, other := range readers {
-					if _, mine := other.(*ownReader); !mine {
-						d := paper.Bootstrap(scores[k], scores[j])
-						fmt.Fprintf(&b, "  F1 - %s's %+.4f [%+.4f, %+.4f]", other.label(), d.Mean, d.Low, d.High)
-					}
-				}
-			}
-			b.WriteString("\n")
-		}
+		writeSheets(&b, c, slices.DeleteFunc(slices.Clone(complete), func(s sheet) bool { return s.condition != c }), readers, results)
+	}
+	if len(conditions) > 1 {
+		writeSheets(&b, "all", complete, readers, results)
+	}
+	if len(complete) < len(sheets) {
+		fmt.Fprintf(&b, "%d of %d sheets: the others are not read by all readers, or say more than their text layer\n", len(complete), len(sheets))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func writeSheets(b *strings.Builder, name string, sheets []sheet, readers []paperReader, results map[string]paperResult) {
+	if len(sheets) == 0 {
+		return
+	}
+	scores, sums, cpu := make([][]paper.Score, len(readers)), make([]paper.Score, len(readers)), make([]float64, len(readers))
+	for k, r := range readers {
+		for _, s := range sheets {
+			one := results[r.label()+" "+s.key()]
+			scores[k], sums[k], cpu[k] = append(scores[k], one.Score), sums[k].Add(one.Score), cpu[k]+one.CPU
+		}
+	}
+	if len(readers) > 0 {
+		fmt.Fprintf(b, "%s: %d sheets, %d words\n", name, len(sheets), sums[0].True)
+	}
+	for k, r := range readers {
+		fmt.Fprintf(b, "  %-19s  %6.2f CPU s a page  F1 %.4f  CER %.4f", r.label(), cpu[k]/float64(len(sheets)), sums[k].F1(), sums[k].CER())
+		if _, ours := r.(*ownReader); ours {
+			for j, other := range readers {
+				if _, mine := other.(*ownReader); !mine {
+					d := paper.Bootstrap(scores[k], scores[j])
+					fmt.Fprintf(b, "  F1 - %s's %+.4f [%+.4f, %+.4f]", other.label(), d.Mean, d.Low, d.High)
+				}
+			}
+		}
+		b.WriteString("\n")
+	}
 }

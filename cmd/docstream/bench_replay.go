@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"docstream/producers"
 	"docstream/producers/replay"
 	"docstream/schemas"
 )
@@ -23,6 +23,9 @@ import (
 // replayBench are the flags of bench replay.
 type replayBench struct {
 	jobs, live int
+	events     int // of a laid archive; 0: documents are submitted instead
+	rounds     int
+	count      bool
 	liveRate   float64
 	rate       string
 	drain      time.Duration
@@ -33,11 +36,21 @@ func (p *program) benchReplayCommand() *cobra.Command {
 	c := &cobra.Command{Use: "replay", Short: "Measure what a replay costs live documents", Args: cobra.NoArgs,
 		Long: "Submit one-page texts to the running one-machine service, then measure how long live ones take from accepted to done, at a steady\n" +
 			"rate: alone, while all of the first are replayed, and alone again. Print the 95th percentiles and their ratio. The documents stay,\n" +
-			"so the service is fuller afterwards.",
+			"so the service is fuller afterwards.\n\n" +
+			"--events N lays an archive of N submissions that nobody has worked on, of which small documents exist, and replays that: it prints how\n" +
+			"fast a dry run reads them beside a bare consumer of the same records, in turn; whether the dry run said what the run did; what was\n" +
+			"uploaded; and the sum of all jobs' states as the fold wrote them and as the same facts give them once more. The archive is removed\n" +
+			"again. The service should have nothing else to do, and should be a new one: every fact it keeps is read.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			rate, err := replay.ParseRate(o.rate)
 			if err != nil || o.jobs < 1 || o.jobs > 100_000 || o.live < 20 || o.live > 10_000 || o.liveRate <= 0 || o.liveRate > 100 || rate > replay.MaxRate {
 				return fail(exitUsage, "--jobs is 1 to 100000, --live 20 to 10000, --live-rate up to 100, --rate reads like 20/s")
+			}
+			if o.events < 0 || o.events > 1_000_000 || o.rounds < 1 || o.rounds > 20 {
+				return fail(exitUsage, "--events is up to 1000000, --rounds 1 to 20")
+			}
+			if o.events > 0 {
+				return p.benchArchive(c.Context(), o, rate)
 			}
 			return p.benchReplay(c.Context(), o, rate)
 		}}
@@ -46,6 +59,9 @@ func (p *program) benchReplayCommand() *cobra.Command {
 	f.IntVar(&o.live, "live", 100, "live documents in each condition")
 	f.Float64Var(&o.liveRate, "live-rate", 2, "live documents a second")
 	f.StringVar(&o.rate, "rate", "20/s", "rate of the replay")
+	f.IntVar(&o.events, "events", 0, "replay so many archived submissions instead of documents that are submitted first")
+	f.IntVar(&o.rounds, "rounds", 3, "dry runs and bare readings of --events")
+	f.BoolVar(&o.count, "count", false, "with --events: dry runs only")
 	f.DurationVar(&o.drain, "drain", 15*time.Minute, "how long to wait for the documents to end")
 	return c
 }
@@ -86,25 +102,30 @@ func (p *program) benchReplay(ctx context.Context, o replayBench, rate float64) 
 		return err
 	}
 	to := time.Now()
-	var out replayCost
+	r := replay.Request{Tenant: "default", Rate: rate, By: "operator", Selection: schemas.Selection{From: from, To: to, Label: "bench " + rand.Text()}}
+	out, err := b.beside(ctx, r)
+	if err != nil {
+		return err
+	}
+	return p.printReplayCost(*out)
+}
+
+// beside measures live documents alone, beside a replay, and alone again once that has ended.
+func (b *replayMeasure) beside(ctx context.Context, r replay.Request) (*replayCost, error) {
+	out := &replayCost{}
 	one := func(condition string) error {
 		t, err := b.measure(ctx, condition)
 		out.Times = append(out.Times, t)
 		return err
 	}
 	if err := one("alone"); err != nil {
-		return err
+		return nil, err
 	}
-	err = p.withReplays(ctx, func(l *replayLog) error {
-		r := replay.Request{Tenant: "default", Rate: rate, By: "operator", Selection: schemas.Selection{From: from, To: to, Label: "bench " + rand.Text()}}
-		if err := r.Validate(); err != nil {
+	err := b.saying(ctx, func(l *replayLog) error {
+		e, err := b.sayReplay(ctx, l, r)
+		if err != nil {
 			return err
 		}
-		e := r.Say(nil, time.Now())
-		if err := publish(ctx, l.cfg, e); err != nil {
-			return err
-		}
-		l.newest[e.ReplayID] = e
 		if err := b.until(ctx, func() (bool, error) {
 			err := readSettings(ctx, l.log)
 			return l.newest[e.ReplayID].JobsAsked > 0, err
@@ -118,14 +139,14 @@ func (p *program) benchReplay(ctx context.Context, o replayBench, rate float64) 
 			return err
 		}
 		out.Asked = l.newest[e.ReplayID].JobsAsked
-		out.Replay, err = p.followReplay(ctx, l, e.ReplayID)
+		out.Replay, err = b.followReplay(ctx, l, e.ReplayID)
 		return err
 	})
 	if err = errors.Join(err, one("alone again")); err != nil {
-		return err
+		return nil, err
 	}
 	out.Ratio = float64(out.Times[1].P95) / float64(max(out.Times[0].P95, out.Times[2].P95))
-	return p.printReplayCost(out)
+	return out, nil
 }
 
 // replayMeasure is a measurement under way.
@@ -134,6 +155,7 @@ type replayMeasure struct {
 	replayBench
 	client *client
 	dir    string
+	out    *producers.Producer // says replays
 }
 
 // note writes a text that no other has.
@@ -170,28 +192,38 @@ func (b *replayMeasure) submit(ctx context.Context, priority string) (string, er
 		return "", err
 	}
 	defer os.Remove(path)
-	j, err := b.client.submit(ctx, path, submission{priority: priority, formats: "text"})
+	j, err := b.client.submit(ctx, path, submission{priority: priority, formats: "text", cache: "false"})
 	return j.JobID, err
 }
 
 // took waits for a job and returns how long it took from accepted to ended, as the service says: how often it is asked plays no part.
-func (b *replayMeasure) took(ctx context.Context, id string) (time.Duration, error) {
+func took(ctx context.Context, c *client, id string) (time.Duration, error) {
 	var times struct {
-		Status   string    `json:"status"`
 		Created  time.Time `json:"created_at"`
 		Finished time.Time `json:"finished_at"`
 	}
-	err := b.until(ctx, func() (bool, error) {
-		j, err := b.client.job(ctx, id)
-		if err != nil || !ended(j.Status) {
-			return false, err
-		}
-		return true, json.Unmarshal(j.raw, &times)
-	})
-	if err == nil && times.Status != "completed" {
-		err = fmt.Errorf("job %s %s: a document that is measured must complete", id, times.Status)
+	j, err := c.follow(ctx, id, func(job) {})
+	if err != nil {
+		return 0, err
 	}
+	if j.Status != "completed" {
+		return 0, fmt.Errorf("job %s %s: a document that is measured must complete", id, j.Status)
+	}
+	err = json.Unmarshal(j.raw, &times)
 	return times.Finished.Sub(times.Created), err
+}
+
+// took is no longer than the drain time.
+func (b *replayMeasure) took(ctx context.Context, id string) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.drain)
+	defer cancel()
+	return took(ctx, b.client, id)
+}
+
+// sumUp is what the times of a condition come to.
+func sumUp(condition string, times []time.Duration) liveTimes {
+	times = slices.Sorted(slices.Values(times))
+	return liveTimes{condition, len(times), times[len(times)/2], times[(len(times)*95+99)/100-1], times[len(times)-1]}
 }
 
 // until asks every 100 ms, no longer than the drain time.
@@ -231,8 +263,7 @@ func (b *replayMeasure) measure(ctx context.Context, condition string) (liveTime
 			return liveTimes{}, err
 		}
 	}
-	slices.SortFunc(times, cmp.Compare)
-	return liveTimes{condition, len(times), times[len(times)/2], times[(len(times)*95+99)/100-1], times[len(times)-1]}, nil
+	return sumUp(condition, times), nil
 }
 
 func (p *program) printReplayCost(c replayCost) error {

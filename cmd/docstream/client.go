@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -20,9 +21,10 @@ import (
 
 // client speaks to the gateway's API.
 type client struct {
-	base string
-	key  string
-	http *http.Client
+	base   string
+	key    string
+	http   *http.Client
+	insist time.Duration // above 0: a call is made again so long also where the service is away, or says that it is too much
 }
 
 // patience bounds the retries of one call while the service says 503.
@@ -61,7 +63,18 @@ func newClient(base, key string) *client {
 
 // submission is what a client asks for.
 type submission struct {
-	priority, formats, ocr, pages, languages, tables, figures, dpi, maxPages, metadata string
+	priority, formats, ocr, pages, languages, tables, figures, dpi, maxPages, metadata, deadline, cache string
+
+	filename string // empty: the file's own
+	once     string // Idempotency-Key; empty: one of this call
+	dry      string // true: only ask what would become of it
+}
+
+func (s submission) name(path string) string {
+	if s.filename != "" {
+		return s.filename
+	}
+	return filepath.Base(path)
 }
 
 // client finds the service: --data, else DOCSTREAM_SERVER, else the default folder.
@@ -94,14 +107,14 @@ func (c *client) submit(ctx context.Context, path string, s submission) (job, er
 	var head bytes.Buffer
 	w := multipart.NewWriter(&head)
 	for _, f := range [][2]string{{"priority", s.priority}, {"output_formats", s.formats}, {"ocr", s.ocr}, {"pages", s.pages},
-		{"languages", s.languages}, {"tables", s.tables}, {"figures", s.figures}, {"dpi", s.dpi}, {"max_pages", s.maxPages}, {"metadata", s.metadata}} {
+		{"languages", s.languages}, {"tables", s.tables}, {"figures", s.figures}, {"dpi", s.dpi}, {"max_pages", s.maxPages}, {"metadata", s.metadata}, {"deadline_seconds", s.deadline}, {"cache", s.cache}, {"dry_run", s.dry}} {
 		if f[1] != "" {
 			if err := w.WriteField(f[0], f[1]); err != nil {
 				return job{}, err
 			}
 		}
 	}
-	if _, err := w.CreateFormFile("file", filepath.Base(path)); err != nil {
+	if _, err := w.CreateFormFile("file", s.name(path)); err != nil {
 		return job{}, err
 	}
 	cut := head.Len()
@@ -116,7 +129,10 @@ func (c *client) submit(ctx context.Context, path string, s submission) (job, er
 	if info.IsDir() {
 		return job{}, fail(exitUsage, "%s is a folder", path)
 	}
-	once := rand.Text()
+	once := s.once
+	if once == "" {
+		once = rand.Text()
+	}
 	var accepted job
 	return accepted, c.do(ctx, func() (*http.Request, error) {
 		f, err := os.Open(path)
@@ -185,15 +201,20 @@ func (c *client) do(ctx context.Context, build func() (*http.Request, error), re
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			var broken *net.OpError
+			if errors.As(err, &broken) && time.Since(began) < c.insist {
+				if !pause(ctx, time.Second) {
+					return ctx.Err()
+				}
+				continue
+			}
 			return fail(exitUnreachable, "the service at %s cannot be reached: %v", c.base, cause(err))
 		}
-		if res.StatusCode == http.StatusServiceUnavailable && time.Since(began) < patience {
+		if wait, again := c.again(res, time.Since(began)); again {
 			_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // only so that the connection can be used again
 			res.Body.Close()
-			select {
-			case <-ctx.Done():
+			if !pause(ctx, wait) {
 				return ctx.Err()
-			case <-time.After(after(res.Header.Get("Retry-After"))):
 			}
 			continue
 		}
@@ -204,6 +225,41 @@ func (c *client) do(ctx context.Context, build func() (*http.Request, error), re
 		return refusal(res)
 	}
 }
+
+// again reports whether a call is to be made again, and after which time. What would have to wait beyond the client's patience is not: a quota
+// that is used up until tomorrow.
+func (c *client) again(res *http.Response, tried time.Duration) (time.Duration, bool) {
+	switch res.StatusCode {
+	case http.StatusServiceUnavailable:
+		return after(res.Header.Get("Retry-After")), tried < max(patience, c.insist)
+	case http.StatusConflict: // a twin of the request is in flight
+		return after(res.Header.Get("Retry-After")), tried < c.insist && res.Header.Get("Retry-After") != ""
+	case http.StatusTooManyRequests:
+		n, err := strconv.Atoi(res.Header.Get("Retry-After"))
+		return after(res.Header.Get("Retry-After")), tried < c.insist && err == nil && time.Duration(n)*time.Second < c.insist
+	}
+	return 0, false
+}
+
+// pause reports whether it has waited for the whole time.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// refused is an error answer: what a person reads, and what the service said.
+type refused struct {
+	exit
+	status int
+	code   string // of the closed table; empty where it was none of the service's own answers
+}
+
+// Unwrap is the error with its exit code.
+func (r refused) Unwrap() error { return r.exit }
 
 // after reads Retry-After, within bounds.
 func after(header string) time.Duration {
@@ -238,7 +294,7 @@ func refusal(res *http.Response) error {
 	if text == "" {
 		text = res.Status
 	}
-	return exit{code, text}
+	return refused{exit{code, text}, res.StatusCode, body.Error.Code}
 }
 
 // cause drops the method and address an HTTP error repeats.

@@ -10,15 +10,18 @@ import (
 	"docstream/internal/blob"
 	"docstream/internal/engine"
 	"docstream/internal/proof"
+	"docstream/internal/retention"
 	"docstream/internal/stream"
 	"docstream/internal/telemetry"
 	"docstream/internal/topology"
 	"docstream/ops"
 	"docstream/processors/compose"
 	"docstream/processors/deliver"
+	"docstream/processors/fetch"
 	"docstream/processors/layout"
 	"docstream/processors/ocr"
 	"docstream/processors/prepare"
+	"docstream/processors/track"
 	"docstream/schemas"
 	"docstream/sinks/clickhouse"
 	archive "docstream/sinks/s3"
@@ -39,11 +42,14 @@ type Config struct {
 	Models     engine.ModelSet   `koanf:"models"`
 	Proof      proof.Config      `koanf:"proof"`
 	Prepare    prepare.Config    `koanf:"prepare"`
+	Fetch      fetch.Config      `koanf:"fetch"`
 	Layout     layout.Config     `koanf:"layout"`
 	OCR        ocr.Config        `koanf:"ocr"`
 	Compose    compose.Config    `koanf:"compose"`
+	Track      track.Config      `koanf:"track"`
 	ClickHouse clickhouse.Config `koanf:"clickhouse"`
 	Archive    archive.Config    `koanf:"archive"`
+	Retention  retention.Config  `koanf:"retention"`
 	Deliver    deliver.Config    `koanf:"deliver"`
 	Connectors Connectors        `koanf:"connectors"`
 	Telemetry  telemetry.Config  `koanf:"telemetry"`
@@ -75,11 +81,14 @@ func defaults() Config {
 		Models:     engine.DefaultModelSet(),
 		Proof:      proof.DefaultConfig(),
 		Prepare:    prepare.DefaultConfig(),
+		Fetch:      fetch.DefaultConfig(),
 		Layout:     layout.DefaultConfig(),
 		OCR:        ocr.DefaultConfig(),
 		Compose:    compose.DefaultConfig(),
+		Track:      track.DefaultConfig(),
 		ClickHouse: clickhouse.DefaultConfig(),
 		Archive:    archive.DefaultConfig(),
+		Retention:  retention.DefaultConfig(),
 		Deliver:    deliver.DefaultConfig(),
 		Connectors: Connectors{S3: s3.DefaultConfig()},
 		Telemetry:  telemetry.DefaultConfig(),
@@ -87,15 +96,17 @@ func defaults() Config {
 }
 
 // derived are keys that follow from others and cannot be set: what the model set says is said once.
-var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.reading": true, "prepare.last_attempt": true}
+var derived = map[string]bool{"layout.device": true, "ocr.device": true, "ocr.reading": true, "prepare.last_attempt": true, "fetch.last_attempt": true}
 
 func (c *Config) derive() {
 	c.Layout.Device, c.OCR.Device, c.OCR.Reading = c.Models.Device, c.Models.Device, c.Models.Reading().String()
 	if c.Models.Device != "cpu" {
 		c.Engine.MemoryBurst = 0 // the drivers of accelerators ask for address space far beyond what they use
 	}
+	c.Fetch.LastAttempt = len(c.Topics.Delays)
+	c.Gateway.Fetch = c.Fetch.Outbound
 	c.Prepare.LastAttempt = len(c.Topics.Delays)
-	c.Prepare.Versions = []string{layout.Version, ocr.Version, c.OCR.Reading, compose.Version}
+	c.Prepare.Versions, c.Prepare.Composing = []string{layout.Version, ocr.Version, c.OCR.Reading}, compose.Version
 	c.Connectors.S3.GPUTypes = c.Gateway.GPUTypes
 	c.Gateway.Webhooks, c.Deliver.PublicURL = c.Deliver.Outbound, c.Gateway.PublicURL
 }
@@ -103,7 +114,7 @@ func (c *Config) derive() {
 // Validate asks every section.
 func (c Config) Validate() error {
 	return errors.Join(c.HouseKey.Validate(), c.Kafka.Validate(), c.Topics.Validate(), c.Principals.Validate(), c.Objects.Validate(), c.Gateway.Validate(), c.View.Validate(), c.Stream.Validate(),
-		c.Engine.Validate(), c.Models.Validate(), c.Proof.Validate(), c.Prepare.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.ClickHouse.Validate(), c.Archive.Validate(), c.Deliver.Validate(), c.Connectors.S3.Validate(),
+		c.Engine.Validate(), c.Models.Validate(), c.Proof.Validate(), c.Prepare.Validate(), c.Fetch.Validate(), c.Layout.Validate(), c.OCR.Validate(), c.Compose.Validate(), c.Track.Validate(), c.ClickHouse.Validate(), c.Archive.Validate(), c.Retention.Validate(), c.Deliver.Validate(), c.Connectors.S3.Validate(),
 		c.Telemetry.Validate(), c.agree())
 }
 

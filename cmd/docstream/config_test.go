@@ -40,7 +40,8 @@ func TestDefaultsAreGolden(t *testing.T) {
 func TestWhatIsPrintedCanBeRead(t *testing.T) {
 	var text bytes.Buffer
 	want, err := load(layers{flags: []string{"kafka.brokers=a:1,b:2", "stream.slots=7", "topics.retention=200h",
-		`prepare.buckets=[{"tenant":"acme","bucket":"scans"},{"tenant":"acme","bucket":"post","prefix":"in/"}]`}})
+		`prepare.buckets=[{"tenant":"acme","bucket":"scans"},{"tenant":"acme","bucket":"post","prefix":"in/"}]`,
+		`gateway.tokens.issuers=[{"url":"https://login.example.org","audience":"docstream","tenants":["acme"],"scopes":["docs=documents"]}]`}})
 	if err != nil {
 		t.Fatal(err)
 	}

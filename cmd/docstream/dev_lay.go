@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,8 +11,19 @@ import (
 	"docstream/schemas"
 )
 
-// lay lays the ground on the broker: topics, schemas, and the first API key.
+// lay lays the ground on the broker: topics, schemas, and the first API key. To do it twice is to do it once, and a broker or a registry that
+// has just been started breaks off now and then: it is tried three times.
 func (s *supervisor) lay(ctx context.Context) error {
+	tries, last := 0, error(nil)
+	err := untilDone(ctx, func() (bool, error) {
+		tries++
+		last = s.layOnce(ctx)
+		return last == nil || tries == 3, nil
+	})
+	return errors.Join(last, err)
+}
+
+func (s *supervisor) layOnce(ctx context.Context) error {
 	if _, err := applyTopics(ctx, s.config); err != nil {
 		return fmt.Errorf("laying the topics: %w", err)
 	}

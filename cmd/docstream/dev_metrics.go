@@ -24,7 +24,7 @@ func (s *supervisor) serveMetrics() error {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	targets := map[string]string{"gateway": s.serving.API + "/metrics"}
-	for _, name := range []string{"prepare", "ocr", "track", "sink"} {
+	for _, name := range []string{"prepare", "fetch", "ocr", "track", "sink"} {
 		targets[name] = "http://" + s.local(name) + "/metrics"
 	}
 	mux := http.NewServeMux()

@@ -35,6 +35,7 @@ func (s *supervisor) roles() []role {
 	all := strconv.Itoa(s.options.workers)
 	return []role{
 		{"prepare", []string{"processor", "--stages", "prepare", "--class", "cpu"}, []string{"engine.slots=" + few, "stream.slots=" + all}},
+		{"fetch", []string{"processor", "--stages", "fetch"}, nil},
 		{"ocr", []string{"processor", "--stages", "layout,ocr", "--class", "gpu", "--device", "cpu"}, []string{"engine.slots=" + all, "stream.slots=" + strconv.Itoa(s.options.workers+1), "stream.batch=" + batch}},
 		{"track", []string{"processor", "--stages", "track,compose,tally,deliver", "--class", "cpu"}, nil},
 	}
@@ -80,7 +81,7 @@ func (s *supervisor) startRoles(ctx context.Context) error {
 	for _, r := range s.roles() {
 		g.Go(func() error { return s.role(ctx, &s.work, r, "http://"+s.local(r.name)+"/readyz") })
 	}
-	to := []string{topology.S3.Name}
+	to := []string{topology.S3.Name, topology.Ended.Name}
 	if s.analytics() {
 		to = append(to, topology.ClickHouse.Name)
 	}

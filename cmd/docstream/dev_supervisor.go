@@ -91,7 +91,7 @@ func (s *supervisor) choosePorts() error {
 	if err != nil {
 		return err
 	}
-	names := []string{"api", "metrics", "kafka", "registry", "s3", "clickhouse", "prepare", "ocr", "track", "sink"}
+	names := []string{"api", "metrics", "kafka", "registry", "s3", "clickhouse", "prepare", "fetch", "ocr", "track", "sink"}
 	preferred := map[string]int{}
 	if s.options.listen == "" {
 		preferred["api"] = 8080

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/blob"
 	"docstream/internal/fault"
 	"docstream/internal/topology"
 	"docstream/producers"
@@ -149,7 +150,15 @@ func (p *program) withLetters(ctx context.Context, do func(deadletters.Box, *pro
 
 // redriveLetters asks for another run of each job once and closes its letters.
 func (p *program) redriveLetters(ctx context.Context, b deadletters.Box, out *producers.Producer, letters []deadletters.Letter) error {
-	jobs, err := b.Jobs(ctx, letters)
+	cfg, err := p.cluster()
+	if err != nil {
+		return err
+	}
+	objects, err := blob.Open(cfg.Objects, nil)
+	if err != nil {
+		return err
+	}
+	jobs, err := b.Jobs(ctx, letters, objects)
 	if err != nil {
 		return err
 	}

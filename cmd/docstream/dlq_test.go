@@ -11,7 +11,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/blob"
 	"docstream/internal/stream"
+	"docstream/internal/testenv"
 	"docstream/internal/topology"
 	"docstream/producers"
 	"docstream/producers/deadletters"
@@ -253,4 +255,51 @@ func TestLettersOfABrokerThatIsAway(t *testing.T) {
 			t.Errorf("%v: exit %d, %s%s", verb, code, out, errs)
 		}
 	}
+}
+
+// TestALetterOfAJobThatWasLetGoIsRedriven: what the log has forgotten of the job its job.json says.
+func TestALetterOfAJobThatWasLetGoIsRedriven(t *testing.T) {
+	b := newLetterbox(t)
+	store := testenv.S3(t)
+	b.env = append(b.env, "DOCSTREAM_OBJECTS_ENDPOINT="+store.Endpoint, "DOCSTREAM_OBJECTS_BUCKET="+store.Bucket, "DOCSTREAM_OBJECTS_ACCESS_KEY="+store.AccessKey,
+		"DOCSTREAM_OBJECTS_SECRET_KEY="+store.SecretKey, "DOCSTREAM_OBJECTS_PATH_STYLE=true")
+	objects, err := blob.Open(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forgotten, lost := schemas.JobIDFor("dlq", "forgotten"), schemas.JobIDFor("dlq", "lost")
+	at := time.Now().UTC().Truncate(time.Microsecond)
+	s := &schemas.JobSnapshot{Head: schemas.Head{EventID: "evt_9", Tenant: "acme", JobID: forgotten, Run: 1, At: at, SubmittedAt: at}, Version: 12, Status: schemas.Partial, Pipeline: "pv_1",
+		Class: "gpu", Priority: "normal", Source: schemas.Source{Key: "sources/acme/y", Size: 3}, Finished: schemas.Bitmap(nil).Set(2), Runs: []schemas.PastRun{{Status: schemas.Failed}}}
+	text, err := schemas.Text(s)
+	if err == nil {
+		err = objects.Put(t.Context(), schemas.JobFileKey("acme", forgotten, 1, 12), text, blob.Options{Once: true})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write(func(client *kgo.Client, _ *schemas.Codec, out *producers.Producer) error { // it was known once, and laid to rest
+		if err := out.Publish(t.Context(), s, "req_test"); err != nil {
+			return err
+		}
+		return client.ProduceSync(t.Context(), &kgo.Record{Topic: b.cfg.Topics.Name(topology.Jobs.Spec.Name), Key: []byte(topology.JobKey("acme", forgotten))}).FirstErr()
+	})
+	for _, job := range []string{forgotten, lost} {
+		b.bury("ocr", "unknown", "ENGINE_CRASHED", &schemas.PageLaidOut{Head: schemas.Head{EventID: "evt_" + job, Tenant: "acme", JobID: job, Run: 1}, Page: 1, Class: "gpu", Priority: "normal"})
+	}
+	code, out, errs := run(t, b.env, "dlq", "redrive", b.id(forgotten, "ENGINE_CRASHED"), b.id(lost, "ENGINE_CRASHED"))
+	if code != exitPartial || out != "1 dead letters redriven: 1 jobs run again\n" || !strings.Contains(errs, "belongs to no job that could run again") {
+		t.Fatalf("exit %d, %s%s", code, out, errs)
+	}
+	asked := b.asked()
+	if len(asked) != 1 || asked[0].JobID != forgotten || asked[0].AfterRun != 1 || asked[0].Version != 12 || len(asked[0].Runs) != 2 {
+		t.Fatalf("asked for %+v", asked)
+	}
+	b.write(func(_ *kgo.Client, codec *schemas.Codec, _ *producers.Producer) error {
+		e, err := codec.Decode(t.Context(), asked[0].Submission)
+		if sub, ok := e.(*schemas.DocumentSubmitted); !ok || sub.Kept != "2" || sub.BaseRun != 1 || sub.Source.Key != "sources/acme/y" {
+			t.Errorf("of %+v", e)
+		}
+		return err
+	})
 }

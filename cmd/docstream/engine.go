@@ -13,15 +13,22 @@ import (
 
 func (p *program) engineCommand() *cobra.Command {
 	var names []string
+	var device bool
 	c := &cobra.Command{Use: "engine", Short: "The child process of a worker", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := p.config()
 			if err != nil {
 				return err
 			}
-			return engine.Main(c.Context(), func(m *engine.Mux) error { return register(m, cfg, names) })
+			return engine.Main(c.Context(), func(m *engine.Mux) error {
+				if device {
+					return engine.ServeDevice(c.Context(), m, cfg.Models)
+				}
+				return register(m, cfg, names)
+			})
 		}}
 	c.Flags().StringSliceVar(&names, "stages", nil, "stages whose handlers it has")
+	c.Flags().BoolVar(&device, "device", false, "hold the models for the children of a worker")
 	return c
 }
 

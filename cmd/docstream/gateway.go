@@ -10,9 +10,11 @@ import (
 	"docstream/gateway/view"
 	"docstream/internal/stream"
 	"docstream/internal/telemetry"
+	"docstream/internal/topology"
 	"docstream/processors/compose"
 	"docstream/producers"
 	"docstream/producers/deadletters"
+	"docstream/producers/holder"
 )
 
 func (p *program) gatewayCommand() *cobra.Command {
@@ -58,6 +60,7 @@ func serveGateway(ctx context.Context, w *wiring) error {
 	g := gateway.New(w.cfg.Gateway, v, p, w.objects, w.key, gateway.Info{Version: w.version, Revision: revision}, w.log, w.reg)
 	g.Buckets(w.cfg.Prepare.Registered, w.objects)
 	g.LinkResults(w.objects)
+	g.TakeUploads(w.objects)
 	g.ServePages(compose.NewReader(w.cfg.Compose, w.objects))
 	g.ServeDeadLetters(deadletters.Box{Conn: w.cfg.Kafka, Plan: w.cfg.Topics, Codec: w.codec, Client: client})
 	serving, stopServing := context.WithCancel(ctx)
@@ -71,14 +74,21 @@ func serveGateway(ctx context.Context, w *wiring) error {
 		seen <- v.Run(viewing)
 		stopServing() // a gateway without a view has nothing to say
 	}()
-	replayed := make(chan error, 1)
+	replayed, batched := make(chan error, 1), make(chan error, 1)
 	go func() { replayed <- x.Run(serving) }()
-	err = errors.Join(g.Run(serving), stopped(stopServing, replayed))
+	go func() { batched <- w.batches(g).Run(serving) }()
+	err = errors.Join(g.Run(serving), stopped(stopServing, replayed), stopped(stopServing, batched))
 	stopViewing()
 	if viewErr := errors.Join(<-seen, <-followed); viewErr != nil {
 		return viewErr
 	}
 	return err
+}
+
+// batches is the feeding of the batches: every gateway stands for election.
+func (w *wiring) batches(g *gateway.Gateway) holder.Work {
+	topic := w.cfg.Topics.Name(topology.Settings.Spec.Name)
+	return holder.Work{Conn: w.cfg.Kafka, Group: w.cfg.Topics.Group(topology.Batches, topic), Topic: topic, Name: "batches", Log: w.log, Hold: g.FeedBatches}
 }
 
 // stopped ends what else is served and waits for it.

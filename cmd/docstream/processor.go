@@ -13,6 +13,7 @@ import (
 	"docstream/internal/stream"
 	"docstream/internal/topology"
 	"docstream/processors/compose"
+	"docstream/processors/fetch"
 	"docstream/processors/layout"
 	"docstream/processors/ocr"
 	"docstream/processors/prepare"
@@ -21,7 +22,7 @@ import (
 )
 
 // stages are the names --stages takes, in the order of the stream.
-var stages = []string{"prepare", "layout", "ocr", "track", "compose", "tally", "deliver"}
+var stages = []string{"prepare", "fetch", "layout", "ocr", "track", "compose", "tally", "deliver"}
 
 // native are the stages whose work runs in an engine child.
 var native = []string{"prepare", "layout", "ocr"}
@@ -53,6 +54,12 @@ func (p *program) processorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if slices.Contains(names, topology.Fetch.Name) {
+				if len(names) > 1 {
+					return fail(exitUsage, "fetch waits for strangers: run it in a process of its own")
+				}
+				w.waits()
+			}
 			return p.process(c.Context(), w, names, class)
 		}}
 	c.Flags().StringSliceVar(&names, "stages", nil, "stages to run: "+strings.Join(stages, ", "))
@@ -76,6 +83,9 @@ func (p *program) process(ctx context.Context, w *wiring, names []string, class 
 			return err
 		}
 		defer pool.Close()
+		if err := pool.StartDevice(ctx); err != nil {
+			return fail(exitFailed, "the %s device does not start: %s", w.cfg.Models.Device, oneLine(errors.Join(err, errors.Unwrap(err))))
+		}
 	}
 	var also []func(context.Context) error
 	for _, name := range names {
@@ -123,6 +133,8 @@ func add(h *stream.Harness, w *wiring, pool *engine.Pool, name, class string) {
 	switch name {
 	case "prepare":
 		stream.AddStage(h, topology.Prepare, class, prepare.New(w.cfg.Prepare, w.objects, pool, digests, w.log).Work)
+	case "fetch":
+		stream.AddStage(h, topology.Fetch, class, fetch.New(w.cfg.Fetch, w.guard(), w.objects).Work)
 	case "layout":
 		stream.AddStage(h, topology.Layout, class, layout.New(w.cfg.Layout, w.objects, pool, w.log).Work)
 	case "ocr":
@@ -130,7 +142,7 @@ func add(h *stream.Harness, w *wiring, pool *engine.Pool, name, class string) {
 	case "compose":
 		stream.AddStage(h, topology.Compose, class, compose.New(w.cfg.Compose, w.objects, digests, w.log).Work)
 	case "track":
-		stream.AddFold(h, topology.Track, track.New(w.codec.Decode))
+		stream.AddFold(h, topology.Track, track.New(w.cfg.Track, w.codec.Decode))
 	case "tally":
 		stream.AddFold(h, topology.Tally, tally.New())
 	}
@@ -165,7 +177,13 @@ func (p *program) pool(w *wiring, names []string) (*engine.Pool, error) {
 		}
 	}
 	env := append(p.plain(), environment(w.cfg, "models", "prepare")...)
-	return engine.NewPool(w.cfg.Engine, []string{exe, "engine", "--stages", strings.Join(mine, ",")}, env, w.log, w.reg), nil
+	bounds := w.cfg.Engine
+	bounds.Weights = w.cfg.Stream.Weights()
+	pool := engine.NewPool(bounds, []string{exe, "engine", "--stages", strings.Join(mine, ",")}, env, w.log, w.reg)
+	if w.cfg.Models.Shares() && (slices.Contains(mine, "layout") || slices.Contains(mine, "ocr")) {
+		return pool, pool.Share([]string{exe, "engine", "--device"}, w.reg)
+	}
+	return pool, nil
 }
 
 // plain is the part of the environment that native code may need and that holds no secret.

@@ -123,7 +123,7 @@ func (p *program) root() *cobra.Command {
 	_ = f.MarkHidden("lifeline") // the flag exists: it cannot fail
 	root.AddCommand(
 		p.devCommand(), p.gatewayCommand(), p.processorCommand(), p.sinkCommand(), p.rebuildCommand(), p.connectorCommand(), p.engineCommand(),
-		p.submitCommand(), p.statusCommand(), p.resultCommand(),
+		p.submitCommand(), p.ingestCommand(), p.batchCommand(), p.statusCommand(), p.resultCommand(),
 		p.topicsCommand(), p.lagCommand(), p.doctorCommand(), p.topologyCommand(), p.configCommand(), p.keysCommand(), p.tenantsCommand(), p.replayCommand(), p.dlqCommand(), p.verifyCommand(), p.sqlCommand(),
 		p.benchCommand(), p.sampleCommand(), p.versionCommand(), p.readyCommand(), p.bucketCommand(),
 	)

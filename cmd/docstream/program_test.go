@@ -59,7 +59,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"dev", "--kafka", "x:1"}, "--kafka and --registry go together"},
 		{[]string{"dev", "--workers", "0"}, "--workers must be at least 1"},
 		{[]string{"config", "--set", "a.b=c"}, "unknown key a.b"},
-		{[]string{"sample", "--out", "x", "--pages", "0"}, "pages must be 1 to 1000"},
+		{[]string{"sample", "--out", "x", "--pages", "0"}, "pages must be 1 to 5000"},
 		{[]string{"bench"}, "say bench engine, bench ocr or bench e2e"},
 		{[]string{"bench", "engine"}, "name a FILE or say --pages N"},
 		{[]string{"topics"}, "say topics apply or topics list"},

@@ -42,7 +42,7 @@ func TestBucketApplyCreatesItOnce(t *testing.T) {
 	env := []string{"DOCSTREAM_OBJECTS_ENDPOINT=" + s3.Endpoint, "DOCSTREAM_OBJECTS_ACCESS_KEY=" + s3.AccessKey, "DOCSTREAM_OBJECTS_SECRET_KEY=" + s3.SecretKey,
 		"DOCSTREAM_OBJECTS_BUCKET=fresh"}
 	for range 2 {
-		if code, out, errs := run(t, env, "bucket", "apply"); code != exitDone || out != "the bucket fresh is there\n" {
+		if code, out, errs := run(t, env, "bucket", "apply"); code != exitDone || out != "the bucket fresh is there; objects expire by: sweep\n" {
 			t.Fatalf("exit %d, out %q, err %q", code, out, errs)
 		}
 	}

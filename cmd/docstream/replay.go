@@ -19,7 +19,7 @@ import (
 
 // replayFlags are what a replay is described with.
 type replayFlags struct {
-	tenant, from, to, label, rate           string
+	tenant, from, to, label, rate, stage    string
 	all, dry, detach                        bool
 	jobs, media, statuses, codes, pipelines []string
 	maxPages                                int64
@@ -50,12 +50,17 @@ func (p *program) replayCommand() *cobra.Command {
 	f.StringSliceVar(&o.codes, "code", nil, "only jobs that failed with, or have a page that failed with, one of these error codes")
 	f.StringSliceVar(&o.pipelines, "pipeline", nil, "only jobs whose newest run had one of these pipeline versions")
 	f.StringVar(&o.label, "label", "", "tells apart two replays of the same selection")
+	f.StringVar(&o.stage, "from-stage", "", "first stage that works again: "+strings.Join(schemas.FromStages, ", ")+"; what those before it made is taken over where it is still there and their versions are the same (default all)")
 	f.StringVar(&o.rate, "rate", fmt.Sprintf("%d/s", replay.DefaultRate), "runs asked for, at most: 20/s, 600/m or 10000/h")
 	f.Int64Var(&o.maxPages, "max-pages", 0, "pages asked for in all, at most; 0: any number")
 	f.BoolVar(&o.dry, "dry-run", false, "only count jobs and pages")
 	f.BoolVar(&o.detach, "detach", false, "do not wait for the end")
 	c.MarkFlagsMutuallyExclusive("tenant", "all-tenants")
-	c.AddCommand(p.replayListCommand(), p.replayOneCommand("show ID", "Show how far a replay is", p.showReplay),
+	status := p.replayOneCommand("status ID", "Show how far a replay is", p.showReplay)
+	status.Aliases = []string{"show"}
+	c.AddCommand(p.replayListCommand(), status,
+		p.replayOneCommand("pause ID", "Let a replay rest until it is resumed; the runs it asked for go on", p.changeReplay(replay.Pause)),
+		p.replayOneCommand("resume ID", "Let a paused replay go on where it stands", p.changeReplay(replay.Resume)),
 		p.replayOneCommand("cancel ID", "Stop a replay; the runs it asked for go on", p.cancelReplay))
 	return c
 }
@@ -82,7 +87,7 @@ func (p *program) replayOneCommand(use, short string, do func(context.Context, *
 
 // request reads the flags.
 func (o replayFlags) request(now time.Time) (replay.Request, error) {
-	r := replay.Request{Tenant: o.tenant, Dry: o.dry, MaxPages: o.maxPages, By: "operator", Selection: schemas.Selection{
+	r := replay.Request{Tenant: o.tenant, Dry: o.dry, MaxPages: o.maxPages, Stage: o.stage, By: "operator", Selection: schemas.Selection{
 		Jobs: o.jobs, MediaTypes: o.media, Statuses: o.statuses, Codes: o.codes, Pipelines: o.pipelines, Label: o.label}}
 	var err error
 	switch {
@@ -236,6 +241,24 @@ func (p *program) showReplay(_ context.Context, _ *replayLog, e *schemas.ReplayC
 	return p.printReplay(replay.NewReport(e))
 }
 
+// changeReplay says something of a replay that has not ended; whoever works on it follows. Where there is nothing new to say it shows how the
+// replay stands.
+func (p *program) changeReplay(say func(*schemas.ReplayChanged, time.Time) *schemas.ReplayChanged) func(context.Context, *replayLog, *schemas.ReplayChanged) error {
+	return func(ctx context.Context, l *replayLog, e *schemas.ReplayChanged) error {
+		if !e.EndedAt.IsZero() {
+			return fail(exitFailed, "replay %s has ended: it is %s", e.ReplayID, e.Status)
+		}
+		next := say(e, time.Now())
+		if next == nil {
+			return p.printReplay(replay.NewReport(e))
+		}
+		if err := publish(ctx, l.cfg, next); err != nil {
+			return remote(err)
+		}
+		return p.printReplay(replay.NewReport(next))
+	}
+}
+
 func (p *program) cancelReplay(ctx context.Context, l *replayLog, e *schemas.ReplayChanged) error {
 	next := replay.Cancel(e, time.Now())
 	if next == nil {
@@ -286,6 +309,9 @@ func (p *program) printReplay(r replay.Report) error {
 	for _, status := range slices.Sorted(maps.Keys(r.ByStatus)) {
 		fmt.Fprintf(w, "  %s before\t%d jobs\t%d pages\n", status, r.ByStatus[status].Jobs, r.ByStatus[status].Pages)
 	}
+	if r.Whole != nil {
+		fmt.Fprintf(w, "  to start from, for %s\t%d jobs whole\t%d pages\n", r.Stage, r.Whole.Jobs, r.Whole.Pages)
+	}
 	if g := r.Progress; !r.DryRun {
 		for _, line := range []struct {
 			what string
@@ -295,6 +321,9 @@ func (p *program) printReplay(r replay.Report) error {
 			if line.n > 0 || line.what == "asked" {
 				fmt.Fprintf(w, "  %s\t%d jobs\n", line.what, line.n)
 			}
+		}
+		if g.Pace > 0 {
+			fmt.Fprintf(w, "  pace\t%g jobs/s of at most %g\t%s left\n", g.Pace, r.Rate, time.Duration(g.ETA)*time.Second)
 		}
 	}
 	return w.Flush()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,11 +21,15 @@ func (p *program) submitCommand() *cobra.Command {
 	var s submission
 	var wait bool
 	var format string
+	var deadline time.Duration
 	c := &cobra.Command{Use: "submit FILE...", Short: "Submit documents; with --wait, follow them and print the result", Args: cobra.MinimumNArgs(1),
 		Long: "Submit documents and print their job ids. With --wait (or -o), follow each to its end and print its result.\n" + exitHelp,
 		RunE: func(c *cobra.Command, files []string) error {
 			if err := oneOf("-o", format, outputs); err != nil {
 				return err
+			}
+			if c.Flags().Changed("deadline") {
+				s.deadline = strconv.Itoa(int(deadline.Seconds()))
 			}
 			if wait || c.Flags().Changed("output") {
 				s.formats = union(s.formats, format)
@@ -43,6 +48,8 @@ func (p *program) submitCommand() *cobra.Command {
 	f.StringVar(&s.dpi, "dpi", "", "pixels an inch of pages that are rendered for recognition: 50 to 400")
 	f.StringVar(&s.maxPages, "max-pages", "", "refuse a document of more pages")
 	f.StringVar(&s.formats, "formats", "", "formats to compose, parted by commas; all where it is left out")
+	f.StringVar(&s.cache, "cache", "", "true or false: false reads the document even where it was read lately with the same options")
+	f.DurationVar(&deadline, "deadline", 0, "end the job as expired unless it has ended within this, waiting included, such as 10m")
 	f.StringVar(&s.metadata, "metadata", "", "JSON object kept with the job")
 	return c
 }
