@@ -39,6 +39,9 @@ type Place struct {
 type Options struct {
 	MediaType string
 	Meta      map[string]string
+	// SHA256 is the lower-case hex digest of the bytes of a Put, where the caller knows it: they are not hashed again to be signed. A store refuses
+	// bytes that have another.
+	SHA256 string
 	// Once refuses to replace an existing object with ErrExists.
 	Once bool
 }

@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"docstream/internal/fault"
@@ -95,8 +97,23 @@ func (s *S3) Put(ctx context.Context, key string, body []byte, o Options) (err e
 		Bucket: &s.bucket, Key: &key, Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))),
 		Metadata: metaOut(o.Meta), ContentType: optional(o.MediaType), IfNoneMatch: onceHeader(o),
 	}
-	_, err = s.client.PutObject(ctx, in)
+	_, err = s.client.PutObject(ctx, in, hashed(o.SHA256))
 	return s.settle(ctx, "put", key, o, err)
+}
+
+// hashed tells the signer the digest of a request's body; empty: it finds it.
+func hashed(sum string) func(*s3.Options) {
+	return func(o *s3.Options) {
+		if sum == "" {
+			return
+		}
+		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+			return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("KnownPayloadHash",
+				func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+					return next.HandleInitialize(v4.SetPayloadHash(ctx, sum), in)
+				}), middleware.Before)
+		})
+	}
 }
 
 // Get reads length bytes from offset; length 0 reads to the end. Object.Size is that of the whole object. An empty object reads as

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
@@ -21,12 +20,7 @@ const MaxLink = 7 * 24 * time.Hour
 // Link returns an address at which anybody can read the object with GET and nothing else, without a key, for a while. It makes no call: an
 // object that is not there has an address too.
 func (s *S3) Link(ctx context.Context, key string, l Link) (string, error) {
-	r, err := s3.NewPresignClient(s.client, func(o *s3.PresignOptions) {
-		o.Expires = l.For
-		if s.public != "" {
-			o.ClientOptions = append(o.ClientOptions, func(o *s3.Options) { o.BaseEndpoint = aws.String(s.public) })
-		}
-	}).PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key,
+	r, err := s.presigner(l.For).PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key,
 		ResponseContentType: optional(l.MediaType), ResponseContentDisposition: optional(l.Disposition)})
 	if err != nil {
 		return "", s.fail(ctx, "link", key, err)

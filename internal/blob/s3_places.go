@@ -76,3 +76,12 @@ func version(id *string) string {
 	}
 	return ""
 }
+
+// ListFrom calls f for every object under a prefix of any bucket, in key order, until f returns false. What a foreign bucket lacks is the
+// document's fault.
+func (s *S3) ListFrom(ctx context.Context, bucket, prefix string, f func(Object) bool) error {
+	if bucket != "" && bucket != s.bucket {
+		s = s.In(bucket)
+	}
+	return s.List(ctx, prefix, f)
+}

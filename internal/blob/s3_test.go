@@ -441,3 +441,25 @@ func BenchmarkUpload(b *testing.B) {
 		}
 	}
 }
+
+// TestADigestThatIsKnownSignsTheObject: the bytes that have it are taken, and no others are.
+func TestADigestThatIsKnownSignsTheObject(t *testing.T) {
+	s := open(t, testenv.S3(t))
+	body := noise(100 << 10)
+	for name, c := range map[string]struct {
+		of   []byte
+		good bool
+	}{"its own": {body, true}, "another's": {noise(7), false}} {
+		key := "sources/acme/" + name
+		err := s.Put(t.Context(), key, body, blob.Options{SHA256: fmt.Sprintf("%x", sha256.Sum256(c.of))})
+		if (err == nil) != c.good {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := s.Head(t.Context(), key); (err == nil) != c.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got, _ := read(t, s, "sources/acme/its own", 0, 0); !bytes.Equal(got, body) {
+		t.Errorf("%d bytes", len(got))
+	}
+}

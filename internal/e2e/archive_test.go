@@ -65,7 +65,7 @@ func (p *platform) archived(s map[string]string) string {
 		if now != last || strings.Contains(now, "Exception") {
 			last, since = now, time.Now()
 		}
-		return time.Since(since) > 4*time.Second // several ages of a file
+		return time.Since(since) > 12*time.Second // longer than a killed sink takes to be back in its group; several ages of a file
 	})
 	return last
 }

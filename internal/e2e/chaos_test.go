@@ -41,15 +41,23 @@ func number(t testing.TB, name string, usual uint64) uint64 {
 // TestNoKillBreaksAPromise submits documents while random processes are killed with signal 9, gateway, stages, fold, sinks, engine children and
 // the embedded parts alike, workers sleep for longer than their sessions last, groups go back to what they have read and records come again
 // in another order; and then it holds everything that was left behind to the promises with docstream verify. The seed is printed;
-// DOCSTREAM_TEST_SEED runs the same again, DOCSTREAM_TEST_CHAOS another number of documents.
+// DOCSTREAM_TEST_SEED runs the same again, DOCSTREAM_TEST_CHAOS another number of documents. DOCSTREAM_TEST_BROKERS=1 or 3 runs it on so many
+// brokers of Apache Kafka of its own, which are killed like everything else.
 func TestNoKillBreaksAPromise(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	seed := number(t, "DOCSTREAM_TEST_SEED", rand.Uint64())
 	documents := int(number(t, "DOCSTREAM_TEST_CHAOS", 60))
-	t.Logf("DOCSTREAM_TEST_SEED=%d, %d documents", seed, documents)
+	on := int(number(t, "DOCSTREAM_TEST_BROKERS", 0))
+	t.Logf("DOCSTREAM_TEST_SEED=%d DOCSTREAM_TEST_BROKERS=%d, %d documents", seed, on, documents)
 	random := rand.New(rand.NewPCG(seed, 1))
-	p := start(t, "--set", "topics.delays=1s,2s,3s")
-	c := &chaos{p: p, random: rand.New(rand.NewPCG(seed, 2)), killed: map[string]int{}, stop: make(chan struct{}), done: make(chan struct{})}
+	c := &chaos{random: rand.New(rand.NewPCG(seed, 2)), killed: map[string]int{}, stop: make(chan struct{}), done: make(chan struct{})}
+	kafka := os.Getenv("DOCSTREAM_TEST_KAFKA")
+	if on > 0 {
+		c.brokers = testenv.StartBrokers(t, on)
+		kafka = strings.Join(c.brokers.Addresses, ",")
+	}
+	p := startOn(t, kafka, nil, "--set", "topics.delays=1s,2s,3s")
+	c.p = p
 	go c.run()
 	var accepted []string
 	answers := map[int]int{}
@@ -66,13 +74,19 @@ func TestNoKillBreaksAPromise(t *testing.T) {
 		}
 		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
 	}
-	for c.events.Load() < int64(documents/5) { // what was accepted meets its share of them on its way
+	for c.events.Load() < int64(max(10, documents/5)) { // what was accepted meets its share of them on its way
 		time.Sleep(100 * time.Millisecond)
 	}
 	close(c.stop)
 	<-c.done
-	c.asleep.Wait()
-	t.Logf("answers by status (0: none): %v; killed: %v; asleep: %v; records that came again: %d; groups that went back: %d", answers, c.killed, c.slept, c.repeated, c.rewound.Load())
+	c.away.Wait()
+	if c.brokers != nil {
+		if err := c.brokers.Revive(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("accepted: %d, answers by status (0: none): %v; killed: %v; asleep: %v; records that came again: %d; groups that went back: %d",
+		len(accepted), answers, c.killed, c.slept, c.repeated, c.rewound.Load())
 	if len(accepted) < documents/4 {
 		t.Fatalf("only %d documents were accepted", len(accepted))
 	}
@@ -87,10 +101,12 @@ func TestNoKillBreaksAPromise(t *testing.T) {
 // chaos kills, and does what else may come.
 type chaos struct {
 	p          *platform
+	brokers    *testenv.Brokers // nil where the brokers are not the test's to kill, or are among the processes of the platform
 	random     *rand.Rand
 	killed     map[string]int
 	slept      []string
-	asleep     sync.WaitGroup
+	away       sync.WaitGroup // what sleeps, and brokers until they are back
+	reviving   sync.Mutex
 	repeated   int
 	events     atomic.Int64
 	rewound    atomic.Int64
@@ -128,8 +144,17 @@ func (c *chaos) run() {
 
 // kill ends a random process, or one below it.
 func (c *chaos) kill(d devFile) {
+	if c.brokers != nil {
+		for n, pid := range c.brokers.Running() {
+			d.PIDs[fmt.Sprint(kafkaBroker, n)] = pid
+		}
+	}
 	name, pid := c.one(d, func(name string) bool { return name != "dev" })
 	if pid == 0 {
+		return
+	}
+	if number, ok := strings.CutPrefix(name, kafkaBroker); ok {
+		c.killBroker(name, number)
 		return
 	}
 	if below := tree(pid); len(below) > 1 && c.random.IntN(2) == 0 {
@@ -138,6 +163,25 @@ func (c *chaos) kill(d devFile) {
 	if syscall.Kill(pid, syscall.SIGKILL) == nil {
 		c.killed[name]++
 	}
+}
+
+// kafkaBroker is the name of a broker of the test's own, before its number.
+const kafkaBroker = "kafka-"
+
+// killBroker ends a broker, which is started again a moment later: nothing but the test does that.
+func (c *chaos) killBroker(name, number string) {
+	n, err := strconv.Atoi(number)
+	back := time.Duration(c.random.IntN(5000)) * time.Millisecond
+	if err != nil || !c.brokers.Kill(n) {
+		return
+	}
+	c.killed[name]++
+	c.away.Go(func() {
+		time.Sleep(back)
+		c.reviving.Lock()
+		defer c.reviving.Unlock()
+		_ = c.brokers.Revive() // one may be killed again while it starts: the last word is at the end
+	})
 }
 
 // one chooses a process among those that run.
@@ -191,6 +235,7 @@ func (p *platform) try(name string, file []byte) (answer, error) {
 func (p *platform) form(name string, file []byte) (method, path string, body *bytes.Buffer, contentType string) {
 	body = &bytes.Buffer{}
 	w := multipart.NewWriter(body)
+	_ = w.WriteField("cache", "false")
 	part, err := w.CreateFormFile("file", name)
 	if err != nil {
 		p.t.Error(err)

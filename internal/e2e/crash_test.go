@@ -7,12 +7,14 @@ import (
 	"net/url"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"docstream/internal/testenv"
 	"docstream/ops/sample"
+	"docstream/schemas"
 )
 
 // once asserts what a document of n scanned pages leaves behind, whatever happened on the way: every page once, one usage row a stage and
@@ -127,6 +129,67 @@ func TestTwoGatewaysGiveTheSameAnswer(t *testing.T) {
 	}
 }
 
+// TestTwinsAtTwoGatewaysAreOneJob: one document under one Idempotency-Key, sent to two gateways at once, is one job, whoever answers what: the
+// job, or that the twin is still in flight.
+func TestTwinsAtTwoGatewaysAreOneJob(t *testing.T) {
+	p := start(t)
+	at := []string{p.dev.API, ""}
+	if len(p.dev.Gateways) > 1 {
+		at = p.dev.Gateways
+	} else {
+		at[1] = p.gateway()
+	}
+	for n := range 20 {
+		tag := fmt.Sprintf("%s-%d", schemas.NewRequestID(time.Now()), n)
+		query := "?filename=twin.txt&metadata=" + url.QueryEscape(`{"twin":"`+tag+`"}`)
+		answers := make(chan answer, 6)
+		var all sync.WaitGroup
+		for i := range cap(answers) {
+			all.Go(func() {
+				req, err := http.NewRequest(http.MethodPost, at[i%2]+"/api/v1/documents"+query, strings.NewReader("A twin: "+tag))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				req.Header.Set("Authorization", "Bearer "+p.dev.APIKey)
+				req.Header.Set("Content-Type", "text/plain")
+				req.Header.Set("Idempotency-Key", tag)
+				res, err := p.client().Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer res.Body.Close()
+				b, err := io.ReadAll(res.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				answers <- answer{res.StatusCode, res.Header, b}
+			})
+		}
+		all.Wait()
+		close(answers)
+		jobs := map[string]bool{}
+		for a := range answers {
+			switch {
+			case a.status == http.StatusAccepted:
+				var j job
+				a.json(t, &j)
+				jobs[j.JobID] = true
+			case a.status != http.StatusConflict || code(a) != "IDEMPOTENCY_IN_FLIGHT" || a.header.Get("Retry-After") == "":
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		}
+		for _, base := range at[:2] {
+			var list struct{ Jobs []job }
+			p.get(base+"/api/v1/jobs?tag=twin:"+tag).json(t, &list)
+			if len(jobs) != 1 || len(list.Jobs) != 1 || !jobs[list.Jobs[0].JobID] {
+				t.Errorf("%v; %s lists %v", jobs, base, list.Jobs)
+			}
+		}
+	}
+}
+
 // gateway starts another gateway beside the platform's, configured by the same environment, and returns its address.
 func (p *platform) gateway() string {
 	p.t.Helper()
@@ -152,7 +215,7 @@ func (p *platform) gateway() string {
 	})
 	base := "http://" + port
 	p.eventually(30*time.Second, "the second gateway", func() bool {
-		res, err := http.Get(base + "/readyz")
+		res, err := p.client().Get(base + "/readyz")
 		if err != nil {
 			return false
 		}

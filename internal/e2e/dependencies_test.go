@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,6 +25,7 @@ type door struct {
 	url    string
 	mode   atomic.Value // string
 	writes atomic.Int64
+	broken atomic.Int64
 }
 
 // What a door does. An open one lets everything through.
@@ -33,7 +35,8 @@ const (
 	isBusy    = "503"
 	isSlow    = "slow"
 	isSilent  = "silent"
-	forgetful = "forgetful" // every second write is done, and nobody is told
+	breaksOff = "breaks off" // every second answer ends in its middle
+	forgetful = "forgetful"  // every second write is done, and nobody is told
 )
 
 func newDoor(t testing.TB, behind string) *door {
@@ -64,6 +67,12 @@ func newDoor(t testing.TB, behind string) *door {
 				time.Sleep(20 * time.Millisecond)
 			}
 			panic(http.ErrAbortHandler)
+		case breaksOff:
+			if d.broken.Add(1)%2 == 1 {
+				w.Header().Set("Content-Length", "100")
+				_, _ = io.WriteString(w, "{")
+				panic(http.ErrAbortHandler)
+			}
 		case forgetful:
 			if r.Method != http.MethodGet && r.Method != http.MethodHead && d.writes.Add(1)%2 == 1 {
 				through.ServeHTTP(httptest.NewRecorder(), r)
@@ -202,4 +211,25 @@ func (p *platform) knock(lasts time.Duration, o away) (accepted []string, turned
 	}
 	all.Wait()
 	return accepted, turned
+}
+
+// TestAStartOutlivesARegistryThatBreaksOff starts a service on a registry of which the first answer ends in its middle.
+func TestAStartOutlivesARegistryThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	conn := testenv.Kafka(t)
+	registry := newDoor(t, conn.Registry)
+	registry.mode.Store(breaksOff)
+	go func() {
+		for registry.broken.Load() == 0 && t.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		registry.mode.Store(isOpen)
+	}()
+	p := startOn(t, "", nil, "--kafka", strings.Join(conn.Brokers, ","), "--registry", registry.url, "--set", "topics.prefix="+testenv.Plan(t).Prefix)
+	if registry.broken.Load() == 0 {
+		t.Error("no answer broke off")
+	}
+	if j := p.wait(p.submit("note.txt", []byte("All is well.\n"), nil), time.Minute); j.Status != "completed" {
+		t.Errorf("the job ended as %+v", j)
+	}
 }

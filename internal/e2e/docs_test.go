@@ -165,7 +165,7 @@ func (g page) sh(t *testing.T, text string) (string, error) {
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
 	cmd.Dir, cmd.WaitDelay = g.dir, 5*time.Second
 	cmd.Env = []string{"PATH=" + filepath.Join(testenv.Root(t), "bin") + ":" + os.Getenv("PATH"), "HOME=" + g.dir, "LANG=C.UTF-8", "DOCSTREAM_CACHE=" + testenv.CacheDir(),
-		"DOCSTREAM_DATA=" + g.p.dir, "DOCSTREAM_SERVER=" + g.p.dev.API, "DOCSTREAM_API_KEY=" + g.p.dev.APIKey,
+		"DOCSTREAM_DATA=" + g.p.dir, "DOCSTREAM_SERVER=" + g.p.watched(), "DOCSTREAM_API_KEY=" + g.p.dev.APIKey,
 		"DOCSTREAM_TEST_STATE=" + g.state}
 	var out, noise bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &noise

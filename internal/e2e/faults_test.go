@@ -29,7 +29,7 @@ func (c *chaos) sleep(d devFile) {
 	}
 	c.slept = append(c.slept, name)
 	back := 1 + c.random.Int64N(30)
-	c.asleep.Go(func() {
+	c.away.Go(func() {
 		time.Sleep(twice * 3 / 4)
 		c.rewound.Add(int64(d.rewind(back)))
 		time.Sleep(twice / 4)

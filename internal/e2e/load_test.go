@@ -78,7 +78,7 @@ func (l *load) post(n int) attempt {
 	}
 	req.Header.Set("Authorization", "Bearer "+l.p.dev.APIKey)
 	req.Header.Set("Content-Type", w.FormDataContentType())
-	res, err := http.DefaultClient.Do(req)
+	res, err := l.p.client().Do(req)
 	a.ended = time.Now()
 	if err != nil {
 		return a

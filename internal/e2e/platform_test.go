@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -37,7 +38,8 @@ type platform struct {
 	dev     devFile
 	log     *lockedBuffer
 
-	registry *door // before the registry, where that is the test's own
+	watch    *httptest.Server // see watched
+	registry *door            // before the registry, where that is the test's own
 }
 
 // devFile is DIR/dev.json.
@@ -67,8 +69,14 @@ func start(t testing.TB, more ...string) *platform {
 // startIn is start with variables added to the environment, on a platform of its own.
 func startIn(t testing.TB, env []string, more ...string) *platform {
 	t.Helper()
+	return startOn(t, os.Getenv("DOCSTREAM_TEST_KAFKA"), env, more...)
+}
+
+// startOn is startIn on these brokers; none: the embedded one.
+func startOn(t testing.TB, brokers string, env []string, more ...string) *platform {
+	t.Helper()
 	p := &platform{t: t, dir: filepath.Join(t.TempDir(), "data"), env: env}
-	if brokers := os.Getenv("DOCSTREAM_TEST_KAFKA"); brokers != "" {
+	if brokers != "" {
 		registry := srfake.New() // outlives restarts of the platform, as a registry does
 		t.Cleanup(registry.Close)
 		plan := testenv.Plan(t)
@@ -173,6 +181,16 @@ type job struct {
 	} `json:"error"`
 }
 
+// client holds every answer of the API to its OpenAPI document. What a proxy says where no gateway is there is the proxy's.
+func (p *platform) client() *http.Client {
+	return &http.Client{Transport: testenv.Described(p.t).Transport(p.t, p.isAPI)}
+}
+
+// isAPI reports whether an answer came from a gateway.
+func (p *platform) isAPI(r *http.Request, res *http.Response) bool {
+	return res.Header.Get("X-Request-Id") != "" || !p.cluster && r.URL.Scheme+"://"+r.URL.Host == p.dev.API
+}
+
 // request makes one call with the platform's key.
 func (p *platform) request(method, path string, body io.Reader, contentType string) (answer, error) {
 	u := path
@@ -189,7 +207,7 @@ func (p *platform) request(method, path string, body io.Reader, contentType stri
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := p.client().Do(req)
 	if err != nil {
 		return answer{}, err
 	}
@@ -212,6 +230,9 @@ func (p *platform) post(name string, file []byte, fields map[string]string) answ
 	p.t.Helper()
 	var body bytes.Buffer
 	w := multipart.NewWriter(&body)
+	if fields["cache"] == "" {
+		_ = w.WriteField("cache", "false") // what is sent is read
+	}
 	for k, v := range fields {
 		_ = w.WriteField(k, v)
 	}

@@ -29,7 +29,7 @@ func (p *platform) ready() bool {
 		}
 	}
 	for _, base := range append([]string{p.dev.API}, p.dev.Gateways...) {
-		res, err := http.Get(base + "/readyz")
+		res, err := p.client().Get(base + "/readyz")
 		if err != nil {
 			return false
 		}

@@ -56,19 +56,20 @@ func TestDocumentsWalkTheWholeStream(t *testing.T) {
 			t.Logf("word F1 of the bundled scan: %.4f", f1)
 		}
 		p.everyFormat(id, truth)
+		p.takesOver(id, pdf)
 		p.sql(fmt.Sprintf("SELECT count(), countIf(status='finished') FROM pages WHERE job_id='%s'", id), "3\t3")
 		p.sql(fmt.Sprintf("SELECT status, pages_done FROM jobs WHERE job_id='%s'", id), "completed\t3")
 		p.sql(fmt.Sprintf("SELECT stage, count(), count(DISTINCT page) FROM usage WHERE job_id='%s' AND page>0 GROUP BY stage ORDER BY stage", id), "layout\t3\t3\nocr\t3\t3\nprepare\t3\t3")
 	})
 
-	t.Run("a text layer needs no recognition", func(t *testing.T) {
+	t.Run("a text layer needs no recognition, pictures of text beside it do", func(t *testing.T) {
 		p := in(t)
 		id := p.submit("federal-register.pdf", file(t, "federal-register-15p.pdf"), nil)
 		if j := p.wait(id, 2*time.Minute); j.Status != "completed" || j.Progress.Done != 15 {
 			t.Fatalf("the job ended as %+v", j)
 		}
-		p.sql(fmt.Sprintf("SELECT count(), countIf(how='ocr') FROM pages WHERE job_id='%s'", id), "15\t0")
-		p.sql(fmt.Sprintf("SELECT countIf(stage IN ('layout','ocr')) FROM usage WHERE job_id='%s'", id), "0")
+		p.sql(fmt.Sprintf("SELECT count(), countIf(how='ocr') FROM pages WHERE job_id='%s'", id), "15\t6")
+		p.sql(fmt.Sprintf("SELECT countIf(stage IN ('layout','ocr')) FROM usage WHERE job_id='%s'", id), "12")
 		if text := p.result(id, "text"); !strings.Contains(text, "Federal Register") {
 			t.Errorf("the text lacks the words of the document: %.200s", text)
 		}
@@ -85,6 +86,29 @@ func TestDocumentsWalkTheWholeStream(t *testing.T) {
 			}
 		}
 	})
+}
+
+// takesOver submits the document of a job again: its pages are taken over, cost nothing, and make the same result.
+func (p *platform) takesOver(id string, pdf []byte) {
+	p.t.Helper()
+	again := p.submit("again.pdf", pdf, map[string]string{"cache": "true"})
+	if j := p.wait(again, time.Minute); j.Status != "completed" || j.Progress.Done != 3 {
+		p.t.Fatalf("the document again ended as %+v", j)
+	}
+	var shown struct {
+		From string `json:"cached_from"`
+		Kept int    `json:"pages_kept"`
+	}
+	a := p.get("/api/v1/jobs/" + again)
+	if a.json(p.t, &shown); shown.From != id || shown.Kept != 3 {
+		p.t.Errorf("the document again took over %+v", shown)
+	}
+	for _, format := range []string{"json", "markdown", "text"} {
+		if p.result(again, format) != p.result(id, format) {
+			p.t.Errorf("the %s of the document again is another", format)
+		}
+	}
+	p.sql(fmt.Sprintf("SELECT sum(units), countIf(stage IN ('layout', 'ocr')) FROM usage WHERE job_id='%s' AND page>0", again), "0\t0")
 }
 
 // everyFormat reads a result in each of its formats.
@@ -252,7 +276,7 @@ func badInput(t *testing.T, in func(*testing.T) *platform) {
 }
 
 func largeDocument(t *testing.T, p *platform) {
-	id := p.submit("tax-manual.pdf", file(t, "tax-manual-400p.pdf"), map[string]string{"priority": "low"})
+	id := p.submit("tax-manual.pdf", file(t, "tax-manual-400p.pdf"), map[string]string{"priority": "low", "ocr": "off"})
 	if j := p.wait(id, 10*time.Minute); j.Status != "completed" || j.Progress.Done != 400 {
 		t.Fatalf("the job ended as %+v", j)
 	}

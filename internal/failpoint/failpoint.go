@@ -29,6 +29,19 @@ const (
 	Committed = ".committed" // the transaction is decided, nobody here knows it
 )
 
+// The objects of prepare: no event names them yet.
+const (
+	Imaged  = "prepare.imaged"  // the image of one page is durable
+	Chunked = "prepare.chunked" // the pages of a chunk that need no image are durable
+)
+
+// The steps of a message to a receiver, and of the event it comes from.
+const (
+	Spread   = "deliver.spread"   // the receivers were looked up, no message is written
+	Answered = "deliver.answered" // the receiver answered, nothing says so
+	Told     = "deliver.told"     // what became of it is durable, and was not read back
+)
+
 // Composed is the moment at which every output of a document is durable and no event says so; Composing that at which one of them is.
 const (
 	Composing = "compose.composing"
@@ -39,6 +52,7 @@ const (
 const (
 	Inserted = "clickhouse.inserted" // one of the tables has its rows
 	Written  = ".written"            // after its name: the store has the batch, the offsets are not committed
+	Kept     = "jobs.kept"           // how the runs of a batch ended is durable, and no fact says so
 )
 
 // At is a point between two steps.

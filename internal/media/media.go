@@ -4,10 +4,12 @@ package media
 
 import (
 	"bytes"
+	"encoding/binary"
 	"path"
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -256,7 +258,7 @@ func isText(found *mimetype.MIME, head []byte) bool {
 			return true
 		}
 	}
-	return found.Is(PDF) && !bytes.HasPrefix(head, pdfMark) || legible(head) // a text may speak of a format, or happen to have its mark
+	return found.Is(PDF) && !bytes.HasPrefix(head, pdfMark) || legible(head) || wide(head) // a text may speak of a format, or happen to have its mark
 }
 
 // legible reports whether bytes are text that a person can read: UTF-8 without control characters but those of white space. A character cut
@@ -273,6 +275,27 @@ func legible(head []byte) bool {
 		head = head[n:]
 	}
 	return true
+}
+
+// wide reports whether bytes are text in UTF-16 without a mark: of the two bytes of nearly every character of Latin text one is zero, always
+// the same.
+func wide(head []byte) bool {
+	n := min(len(head), 4096) &^ 1
+	if n < 8 {
+		return false
+	}
+	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
+		units, latin := make([]uint16, n/2), 0
+		for i := range units {
+			if units[i] = order.Uint16(head[2*i:]); units[i] > 0 && units[i] < 0x100 {
+				latin++
+			}
+		}
+		if 10*latin >= 9*len(units) && legible([]byte(string(utf16.Decode(units)))) {
+			return true
+		}
+	}
+	return false
 }
 
 // Looks says what bytes look like that nobody reads, for an error to say it.

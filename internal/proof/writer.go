@@ -22,6 +22,9 @@ type Writer struct {
 	most   int64
 }
 
+// House reports whether the record came in through a door of the house, which holds what comes in to every rule before it signs.
+func (w Writer) House() bool { return w.house }
+
 // What a submission's own words may take.
 const (
 	maxMetadataKeys  = 50
@@ -73,6 +76,8 @@ func (w Writer) foreign(s *schemas.DocumentSubmitted) *fault.Error {
 		return fault.Document(schemas.FileTooLarge, "The document has %d bytes; upstream systems may submit %d.", s.Source.Size, w.most)
 	case long(s.Source.Bucket, s.Source.Key, s.Source.Version, s.Source.ETag, s.Source.SHA256, s.Source.MediaType, s.Source.Filename, s.APIKeyID):
 		return invalid("A text is longer than 1024 bytes or not UTF-8.")
+	case s.BaseJob != "" || s.FromStage != "":
+		return invalid("Which job's pages are kept is not the writer's to say.")
 	case s.RequestID != "" && !schemas.ValidRequestID(s.RequestID):
 		return invalid("The request id is not of the form [A-Za-z0-9_.:-]{1,80}.")
 	case !slices.Contains(ocrModes, s.Options.OCR):

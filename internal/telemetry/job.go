@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -19,26 +20,53 @@ type Job struct {
 
 type jobKey struct{}
 
+// about is the job as a context carries it.
+type about = atomic.Pointer[Job]
+
 // With returns a context whose logs carry the job; fields left empty keep what the context carried before.
 func With(ctx context.Context, j Job) context.Context {
-	old := JobOf(ctx)
-	return context.WithValue(ctx, jobKey{}, Job{
+	next := &about{}
+	j = over(j, JobOf(ctx))
+	next.Store(&j)
+	return context.WithValue(ctx, jobKey{}, next)
+}
+
+// Add tells the context, and every one that was made from it without a With of its own, more of the job: what is found out on the way. It says
+// nothing to a context that carries no job. Fields left empty stay.
+func Add(ctx context.Context, j Job) {
+	at, ok := ctx.Value(jobKey{}).(*about)
+	if !ok {
+		return
+	}
+	for {
+		old := at.Load()
+		next := over(j, *old)
+		if at.CompareAndSwap(old, &next) {
+			return
+		}
+	}
+}
+
+// over is a job where it says something, else the other.
+func over(j, old Job) Job {
+	return Job{
 		RequestID: cmp.Or(j.RequestID, old.RequestID), JobID: cmp.Or(j.JobID, old.JobID), Tenant: cmp.Or(j.Tenant, old.Tenant),
 		Stage: cmp.Or(j.Stage, old.Stage), Page: cmp.Or(j.Page, old.Page),
-	})
+	}
 }
 
 // JobOf returns what the context carries.
 func JobOf(ctx context.Context) Job {
-	j, _ := ctx.Value(jobKey{}).(Job)
-	return j
+	if at, ok := ctx.Value(jobKey{}).(*about); ok {
+		return *at.Load()
+	}
+	return Job{}
 }
 
-// attrs lists what the context says of itself: the job, then the trace.
-func attrs(ctx context.Context) []slog.Attr {
-	var out []slog.Attr
+// attrs adds what the context says of itself: the job, then the trace.
+func attrs(ctx context.Context, out []slog.Attr) []slog.Attr {
 	j := JobOf(ctx)
-	for _, a := range [][2]string{{"request_id", j.RequestID}, {"job_id", j.JobID}, {"tenant", j.Tenant}, {"stage", j.Stage}} {
+	for _, a := range [...][2]string{{"request_id", j.RequestID}, {"job_id", j.JobID}, {"tenant", j.Tenant}, {"stage", j.Stage}} {
 		if a[1] != "" {
 			out = append(out, slog.String(a[0], a[1]))
 		}

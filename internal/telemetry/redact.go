@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"sync"
 
 	"docstream/schemas"
 )
@@ -16,14 +17,15 @@ var (
 	secretName = regexp.MustCompile(`(?i)secret|passw|passphrase|token|authori[sz]ation|api[_-]?key|access[_-]?key|private[_-]?key|credential|cookie|signature|hmac`)
 	publicName = regexp.MustCompile(`(?i)_ids?$|_?file$`)
 
+	tokenForm  = regexp.MustCompile(`\bey[AJ][0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]*`)
 	keyForm    = regexp.MustCompile(`d[sp]k_[0-9A-Za-z]+_[0-9A-Za-z_-]+`)
 	bearerForm = regexp.MustCompile(`(?i)\b(bearer|authorization["':=\s]+basic)\s+[0-9A-Za-z._~+/=-]{8,}`)
 	loginForm  = regexp.MustCompile(`(://[^/\s:@]*):[^/\s@]+@`)
 	queryForm  = regexp.MustCompile(`(?i)([?&](?:password|secret|token|api_key|x-amz-signature|x-amz-credential)=)[^&\s"]+`)
 )
 
-// Redact returns text without the secrets it may hold: API keys keep their public part, passwords in addresses, bearer tokens and signed
-// query strings are hidden (P8).
+// Redact returns text without the secrets it may hold: API keys keep their public part; tokens (JWT), passwords in addresses, whatever follows
+// Bearer, and signed query strings are hidden (P8).
 func Redact(text string) string {
 	if strings.Contains(text, "dsk_") || strings.Contains(text, "dpk_") {
 		text = keyForm.ReplaceAllStringFunc(text, func(k string) string {
@@ -31,13 +33,19 @@ func Redact(text string) string {
 			return schemas.Secretless(k[:len("dsk_")] + id + "_") // a secret may hold underscores of its own
 		})
 	}
+	if strings.Contains(text, "ey") {
+		text = tokenForm.ReplaceAllString(text, hidden)
+	}
 	if strings.Contains(text, "://") {
 		text = loginForm.ReplaceAllString(text, "$1:"+hidden+"@")
 	}
 	if strings.ContainsAny(text, "?&") {
 		text = queryForm.ReplaceAllString(text, "${1}"+hidden)
 	}
-	return bearerForm.ReplaceAllString(text, "$1 "+hidden)
+	if strings.ContainsAny(text, " \t\n\f\r") { // a token follows a blank
+		text = bearerForm.ReplaceAllString(text, "$1 "+hidden)
+	}
+	return text
 }
 
 // redact is a slog ReplaceAttr function.
@@ -60,7 +68,31 @@ func redact(groups []string, a slog.Attr) slog.Attr {
 	return a // numbers, times and flags hold no secret
 }
 
-func secret(name string) bool { return secretName.MatchString(name) && !publicName.MatchString(name) }
+// judged remembers which names are secret: there are few, most of them our own, and every line of the log has several.
+var judged struct {
+	sync.RWMutex
+	names map[string]bool
+}
+
+// maxJudged bounds the memory for names that others made (P6).
+const maxJudged = 1000
+
+func secret(name string) bool {
+	judged.RLock()
+	is, known := judged.names[name]
+	judged.RUnlock()
+	if known {
+		return is
+	}
+	is = secretName.MatchString(name) && !publicName.MatchString(name)
+	judged.Lock()
+	defer judged.Unlock()
+	if judged.names == nil || len(judged.names) >= maxJudged {
+		judged.names = map[string]bool{}
+	}
+	judged.names[name] = is
+	return is
+}
 
 func within(groups []string) bool {
 	for _, g := range groups {

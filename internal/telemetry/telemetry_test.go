@@ -80,6 +80,7 @@ func TestNoSecretReachesALine(t *testing.T) {
 		"with":           func(l *slog.Logger) { l.With("Authorization", secret).Info("x") },
 		"key in message": func(l *slog.Logger) { l.Info("key dsk_01abc_" + secret + " was refused") },
 		"producer key":   func(l *slog.Logger) { l.Info("key dpk_01abc_" + secret + " was refused") },
+		"token in text":  func(l *slog.Logger) { l.Info("x", "note", "was eyJhbGciOiJFUzI1NiJ9."+secret+".c2ln") },
 		"key in text":    func(l *slog.Logger) { l.Info("x", "note", "dsk_01abc_x_"+secret) },
 		"error":          func(l *slog.Logger) { l.Info("x", "error", errors.New("http://u:"+secret+"@host/ failed")) },
 		"bearer":         func(l *slog.Logger) { l.Info("x", "header", "Bearer "+secret) },

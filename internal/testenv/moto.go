@@ -14,12 +14,31 @@ import (
 
 var motoServes = regexp.MustCompile(`Running on (http://\S+)`)
 
+// motoProgram starts the server. Its queues put a new list in place of the old one when a message is deleted, without a lock, and lose a
+// message that is sent at that moment: here one thread at a time changes them.
+const motoProgram = `
+import sys, threading
+from moto.server import main
+from moto.sqs.models import Queue
+
+lock = threading.RLock()
+
+def alone(change):
+    def locked(*args, **kwargs):
+        with lock:
+            return change(*args, **kwargs)
+    return locked
+
+Queue.add_message, Queue.delete_message = alone(Queue.add_message), alone(Queue.delete_message)
+main(sys.argv[1:])
+`
+
 // Moto starts moto's server, an implementation of SQS and S3 among others, and returns its address. Any key opens it. It ends, by its
 // id, with the test.
 func Moto(t testing.TB) string {
 	t.Helper()
 	python, folder := motoPython(t)
-	cmd := exec.Command(python, "-c", "import sys; from moto.server import main; main(sys.argv[1:])", "-H", "127.0.0.1", "-p", "0")
+	cmd := exec.Command(python, "-c", motoProgram, "-H", "127.0.0.1", "-p", "0")
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+folder, "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
 	out, err := cmd.StderrPipe()
 	if err != nil {
