@@ -3,6 +3,7 @@
 #
 #   kafka.sh resolve        fetch the jars (ops/parts/fetch.py --with kafka)
 #   kafka.sh start [1|3]    format new data directories, start the brokers, return when each of them answers
+#   kafka.sh revive         start those brokers again that were killed, on what they have on disk
 #   kafka.sh stop           TERM, and KILL after 10 seconds for a broker that has lost its quorum; data stays
 #   kafka.sh brokers        the bootstrap addresses of what was started
 #
@@ -102,14 +103,29 @@ start() {
         format -t "$(cat "$data/cluster.id")" -c "$data/$n.properties" >"$data/$n.format.log" 2>&1 ||
         die "formatting broker $n: $(tail -3 "$data/$n.format.log")"
     fi
-    # A new session, so that a signal meant for the caller's terminal does not reach the brokers.
-    setsid java -Xms"$heap" -Xmx"$heap" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -Djava.awt.headless=true \
-      -Dlog4j2.configurationFile="$cache/kafka/log4j2.properties" -Dlog4j2.statusLoggerLevel=ERROR \
-      -cp "$jars/*" kafka.Kafka "$data/$n.properties" >"$data/$n.log" 2>&1 </dev/null &
-    echo $! >"$data/$n.pid"
+    launch "$n"
   done
   for n in $(seq "$nodes"); do wait_ready "$n"; done
   brokers
+}
+
+revive() {
+  local file n dead=()
+  for file in "$data"/*.properties; do
+    n=$(basename "$file" .properties)
+    alive "$n" && continue
+    launch "$n"
+    dead+=("$n")
+  done
+  for n in "${dead[@]}"; do wait_ready "$n"; done
+}
+
+# launch NODE: in a new session, so that a signal meant for the caller's terminal does not reach the broker.
+launch() {
+  setsid java -Xms"$heap" -Xmx"$heap" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -Djava.awt.headless=true \
+    -Dlog4j2.configurationFile="$cache/kafka/log4j2.properties" -Dlog4j2.statusLoggerLevel=ERROR \
+    -cp "$jars/*" kafka.Kafka "$data/$1.properties" >"$data/$1.log" 2>&1 </dev/null &
+  echo $! >"$data/$1.pid"
 }
 
 wait_ready() {
@@ -149,7 +165,8 @@ brokers() {
 case ${1:-} in
   resolve) resolve ;;
   start) start "${2:-1}" ;;
+  revive) revive ;;
   stop) stop ;;
   brokers) brokers ;;
-  *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+  *) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac

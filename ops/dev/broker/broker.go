@@ -85,12 +85,19 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(kafka, re
 	}
 	defer registry.Close()
 
-	cluster, err := open(cfg.Listen, logDir, log)
+	disk := newSynced(logDir, log)
+	stop := make(chan struct{})
+	defer close(stop)
+	go disk.run(stop)
+	cluster, err := open(cfg.Listen, logDir, disk, log)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		cluster.Close()
+		if err := disk.flush(); err != nil {
+			log.Error("syncing the log at the end", "error", err.Error())
+		}
 		if err := keep.stopped(); err != nil {
 			log.Error("noting the orderly stop", "error", err.Error())
 		}
@@ -107,7 +114,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(kafka, re
 	defer server.Close()
 
 	limit := newLimit(cfg.MaxBytes, logDir, log)
-	gate, err := newGate(cluster, addr, limit, keep, log)
+	gate, err := newGate(cluster, addr, limit, disk, keep, log)
 	if err != nil {
 		return err
 	}
@@ -131,7 +138,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(kafka, re
 }
 
 // open starts the cluster of one node on the wanted address.
-func open(listen, logDir string, log *slog.Logger) (*kfake.Cluster, error) {
+func open(listen, logDir string, disk *synced, log *slog.Logger) (*kfake.Cluster, error) {
 	_, port, _ := net.SplitHostPort(listen)
 	if _, err := strconv.Atoi(port); err != nil {
 		return nil, fmt.Errorf("listen address %s: not a port number", listen)
@@ -143,12 +150,11 @@ func open(listen, logDir string, log *slog.Logger) (*kfake.Cluster, error) {
 		kfake.NumBrokers(1),
 		kfake.ClusterID("docstream-embedded"),
 		kfake.DataDir(logDir),
-		kfake.SyncWrites(),
 		kfake.DefaultNumPartitions(1),
 		kfake.GroupMinSessionTimeout(time.Second),
 		kfake.BrokerConfigs(brokerConfigs()),
 		kfake.WithLogger(failStop{log}),
-		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return net.Listen(network, listen) }),
+		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return disk.listen(network, listen) }),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("starting the embedded broker: %w", err)

@@ -24,18 +24,19 @@ type gate struct {
 	cluster *kfake.Cluster
 	client  *kgo.Client
 	limit   *limit
+	disk    *synced
 	txns    *transactions
 	keeper  keeper
 	log     *slog.Logger
 }
 
-func newGate(cluster *kfake.Cluster, addr string, limit *limit, keep keeper, log *slog.Logger) (*gate, error) {
+func newGate(cluster *kfake.Cluster, addr string, limit *limit, disk *synced, keep keeper, log *slog.Logger) (*gate, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the embedded broker: %w", err)
 	}
 	return &gate{
-		cluster: cluster, client: client, limit: limit, keeper: keep, log: log,
+		cluster: cluster, client: client, limit: limit, disk: disk, keeper: keep, log: log,
 		txns: newTransactions(keep.dir, keep.logDir),
 	}, nil
 }
@@ -47,6 +48,7 @@ func (g *gate) guard(ctx context.Context) error {
 			return refused
 		}
 		g.txns.produced(req.(*kmsg.ProduceRequest))
+		g.disk.produced(req.(*kmsg.ProduceRequest), g.topicName)
 		return nil
 	})
 	g.observe(kmsg.TxnOffsetCommit, func(req kmsg.Request) kmsg.Response {
@@ -62,6 +64,7 @@ func (g *gate) guard(ctx context.Context) error {
 			g.log.Error("embedded broker cannot write a transaction's decision: stopping", "error", err.Error())
 			os.Exit(1) // before anything of the transaction was ended: it is still whole
 		}
+		g.disk.ending(req.(*kmsg.EndTxnRequest))
 		return nil
 	})
 	g.observe(kmsg.CreateTopics, func(req kmsg.Request) kmsg.Response {
@@ -90,17 +93,24 @@ func (g *gate) observe(kind kmsg.Key, see func(kmsg.Request) kmsg.Response) {
 	})
 }
 
-// cleanEvery asks for a cleaning each period until ctx ends. One that finds a transaction open is asked for again at
-// once: transactions are short, and between two of them is soon enough.
+// cleanEvery looks each period, until ctx ends, whether a cleaning is worth its while: nobody is served meanwhile, and it takes the longer the more
+// there is. As with Apache Kafka's cleaner that is where half as much again was written since the last one, or where the log is nearly full; what
+// only grows old is seen to after ten periods. A cleaning that finds a transaction open is asked for again at once: transactions are short, and between two of them
+// is soon enough.
 func (g *gate) cleanEvery(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for {
+	left := g.limit.size.Load() // by the last cleaning; at the start, as if there had been one
+	for idle := 0; ; idle++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		if size := g.limit.size.Load(); size < left+left/2 && size < g.limit.max/10*9 && idle < idlePeriods {
+			continue
+		}
+		idle = 0
 		for busy := true; busy && ctx.Err() == nil; {
 			busy = g.askToClean(ctx)
 			if busy {
@@ -110,8 +120,13 @@ func (g *gate) cleanEvery(ctx context.Context, every time.Duration) {
 				}
 			}
 		}
+		g.limit.measure()
+		left = g.limit.size.Load()
 	}
 }
+
+// idlePeriods is how many periods pass at most without a cleaning.
+const idlePeriods = 10
 
 // askToClean reports whether a transaction was in the way.
 func (g *gate) askToClean(ctx context.Context) bool {

@@ -43,6 +43,20 @@ type partition struct {
 // readPartition reads all segments of a directory; a missing directory is an empty partition.
 func readPartition(dir string) (*partition, error) {
 	p := &partition{dir: dir, base: -1, open: map[int64]int16{}, ended: map[ending]bool{}}
+	bases, err := segmentBases(dir)
+	if err != nil {
+		return nil, err
+	}
+	for i, base := range bases {
+		if err := p.readSegment(base, i == len(bases)-1); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// segmentBases is the first offset of each segment of a partition, in order; none where the directory is missing.
+func segmentBases(dir string) ([]int64, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.dat"))
 	if err != nil {
 		return nil, err
@@ -54,12 +68,7 @@ func readPartition(dir string) (*partition, error) {
 		}
 	}
 	slices.Sort(bases)
-	for i, base := range bases {
-		if err := p.readSegment(base, i == len(bases)-1); err != nil {
-			return nil, err
-		}
-	}
-	return p, nil
+	return bases, nil
 }
 
 // readSegment walks one segment. A last one that ends in something else than a whole batch was torn by a kill; any
