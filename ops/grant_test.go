@@ -3,13 +3,8 @@ package ops_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -50,61 +45,20 @@ func (g guarded) as(user string) stream.Connection {
 // startGuarded runs three brokers of its own: the test needs their access control and replicas whatever broker the other tests use.
 func startGuarded(t *testing.T) guarded {
 	t.Helper()
-	if jars, _ := filepath.Glob(filepath.Join(testenv.CacheDir(), "kafka", "libs-*", ".verified")); len(jars) == 0 {
-		testenv.Missing(t, "Apache Kafka's jars (ops/dev/kafka.sh resolve)")
-	}
-	if _, err := exec.LookPath("java"); err != nil {
-		testenv.Missing(t, "a Java 17 runtime")
-	}
-	port := freePorts(t)
 	users := []string{"admin:secret-admin"}
 	for _, role := range topology.Roles() {
 		users = append(users, role+":secret-"+role)
 	}
-	script := filepath.Join(testenv.Root(t), "ops", "dev", "kafka.sh")
-	data := t.TempDir()
-	run := func(verb ...string) ([]byte, error) {
-		cmd := exec.Command(script, verb...)
-		cmd.Env = append(os.Environ(), "KAFKA_HEAP=256m", "KAFKA_DATA="+data, fmt.Sprintf("KAFKA_PORT=%d", port), "KAFKA_USERS="+strings.Join(users, " "))
-		return cmd.CombinedOutput()
-	}
-	out, err := run("start", "3")
-	t.Cleanup(func() { _, _ = run("stop") })
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	brokers := testenv.StartBrokers(t, 3, "KAFKA_HEAP=256m", "KAFKA_USERS="+strings.Join(users, " "))
 	registry := srfake.New()
 	t.Cleanup(registry.Close)
 	g := guarded{conn: stream.DefaultConnection(), plan: topology.DefaultConfig()}
-	g.conn.Brokers, g.conn.Registry = strings.Split(strings.TrimSpace(string(out)), ","), registry.URL()
+	g.conn.Brokers, g.conn.Registry = brokers.Addresses, registry.URL()
 	g.plan.Lanes, g.plan.State, g.plan.Replication, g.plan.MinInsync = 2, 2, 3, 2
 	g.who = ops.Principals{Gateway: []string{"gateway"}, Connectors: []string{"connectors"}, Producers: []string{"producers"}, Prepare: []string{"prepare"},
 		Layout: []string{"layout"}, OCR: []string{"ocr"}, Track: []string{"User:track"}, Compose: []string{"compose"}, Sinks: []string{"sinks"}, Operators: []string{"operators"},
 		Customers: []string{"customers"}}
 	return g
-}
-
-// freePorts returns the first of the ports that three brokers and their controllers take, below those that the kernel gives to clients.
-func freePorts(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		first, free := 20000+rand.IntN(10000), true
-		for n := range 3 {
-			for _, port := range []int{first + 10*n, first + 10*n + 1} {
-				l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-				if err != nil {
-					free = false
-					continue
-				}
-				l.Close()
-			}
-		}
-		if free {
-			return first
-		}
-	}
-	t.Fatal("no free ports for three brokers")
-	return 0
 }
 
 func TestEachRoleMayDoItsWorkAndNothingElse(t *testing.T) {
@@ -137,8 +91,18 @@ func TestEachRoleMayDoItsWorkAndNothingElse(t *testing.T) {
 		if err != nil || len(first) == 0 {
 			t.Fatalf("%v %v", first, err)
 		}
-		if again, warnings, err := ops.Grant(t.Context(), admin, g.plan, g.who, false); err != nil || len(again)+len(warnings) > 0 {
-			t.Errorf("%v %v %v", again, warnings, err)
+		// Each broker learns of a right when it has read so far in the cluster's metadata: until all have, one may still list too few.
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+			again, warnings, err := ops.Grant(t.Context(), admin, g.plan, g.who, false)
+			if err != nil || len(warnings) > 0 {
+				t.Fatalf("%v %v", warnings, err)
+			}
+			if len(again) == 0 {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("granted again: %v", again)
+			}
 		}
 	})
 	t.Run("a document walks the stream, each role under its own name", func(t *testing.T) { walk(t, g) })
@@ -326,7 +290,9 @@ func walk(t *testing.T, g guarded) {
 			return []schemas.Event{&schemas.DocumentComposed{Head: next(e.Head, "compose", 0, "DocumentComposed"), Outputs: []schemas.Output{{Format: "text"}}}}, nil
 		})
 	})
-	run("track", func(h *stream.Harness, c *schemas.Codec) { stream.AddFold(h, topology.Track, track.New(c.Decode)) })
+	run("track", func(h *stream.Harness, c *schemas.Codec) {
+		stream.AddFold(h, topology.Track, track.New(track.DefaultConfig(), c.Decode))
+	})
 	var mu sync.Mutex
 	rows := map[string]int{}
 	run("sinks", func(h *stream.Harness, _ *schemas.Codec) {
@@ -411,7 +377,7 @@ func TestPrincipalsThatMakeNoSenseAreRefused(t *testing.T) {
 }
 
 func TestEveryRoleCanBeGivenPrincipals(t *testing.T) {
-	p := ops.Principals{Gateway: []string{"x"}, Connectors: []string{"x"}, Producers: []string{"x"}, Prepare: []string{"x"}, Layout: []string{"x"}, OCR: []string{"x"},
+	p := ops.Principals{Gateway: []string{"x"}, Connectors: []string{"x"}, Producers: []string{"x"}, Prepare: []string{"x"}, Fetch: []string{"x"}, Layout: []string{"x"}, OCR: []string{"x"},
 		Track: []string{"x"}, Compose: []string{"x"}, Tally: []string{"x"}, Deliver: []string{"x"}, Sinks: []string{"x"}, Operators: []string{"x"}, Customers: []string{"x"}}
 	for _, role := range topology.Roles() {
 		if !slices.Equal(p.Of(role), []string{"User:x"}) {

@@ -14,6 +14,7 @@ type Principals struct {
 	Connectors []string `koanf:"connectors"`
 	Producers  []string `koanf:"producers"` // upstream systems
 	Prepare    []string `koanf:"prepare"`
+	Fetch      []string `koanf:"fetch"`
 	Layout     []string `koanf:"layout"`
 	OCR        []string `koanf:"ocr"`
 	Track      []string `koanf:"track"`
@@ -28,7 +29,7 @@ type Principals struct {
 // DefaultPrincipals names nobody.
 func DefaultPrincipals() Principals {
 	none := []string{}
-	return Principals{Gateway: none, Connectors: none, Producers: none, Prepare: none, Layout: none, OCR: none, Track: none, Compose: none, Tally: none, Deliver: none, Sinks: none,
+	return Principals{Gateway: none, Connectors: none, Producers: none, Prepare: none, Fetch: none, Layout: none, OCR: none, Track: none, Compose: none, Tally: none, Deliver: none, Sinks: none,
 		Operators: none, Customers: none}
 }
 
@@ -45,7 +46,7 @@ func (p Principals) Of(role string) []string {
 }
 
 func (p Principals) roles() map[string][]string {
-	return map[string][]string{"gateway": p.Gateway, "connectors": p.Connectors, "producers": p.Producers, "prepare": p.Prepare, "layout": p.Layout,
+	return map[string][]string{"gateway": p.Gateway, "connectors": p.Connectors, "producers": p.Producers, "prepare": p.Prepare, "fetch": p.Fetch, "layout": p.Layout,
 		"ocr": p.OCR, "track": p.Track, "compose": p.Compose, "tally": p.Tally, "deliver": p.Deliver,
 		"sinks": p.Sinks, "operators": p.Operators, "customers": p.Customers}
 }

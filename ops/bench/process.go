@@ -97,13 +97,18 @@ func parse(line string) (int, process, error) {
 }
 
 // Peak returns the largest resident size a process has had, in bytes; 0 where the kernel does not say.
-func Peak(pid int) int64 {
+func Peak(pid int) int64 { return ofStatus(pid, "VmHWM:") }
+
+// Resident returns the resident size a process has now, in bytes; 0 where the kernel does not say.
+func Resident(pid int) int64 { return ofStatus(pid, "VmRSS:") }
+
+func ofStatus(pid int, name string) int64 {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return 0
 	}
 	for _, line := range strings.Split(string(b), "\n") {
-		if text, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if text, ok := strings.CutPrefix(line, name); ok {
 			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "kB")), 10, 64)
 			if err != nil {
 				return 0

@@ -58,7 +58,7 @@ func isOurs(s types.ServiceConfig) bool { return repository(s.Image) == ours }
 
 func TestEveryServiceOfTheFileIsThere(t *testing.T) {
 	p := project(t)
-	want := map[string]int{"kafka-1": 1, "kafka-2": 1, "kafka-3": 1, "registry": 1, "clickhouse": 1, "s3": 1, "nginx": 1, "gateway": 3, "prepare": 1, "ocr": 2,
+	want := map[string]int{"kafka-1": 1, "kafka-2": 1, "kafka-3": 1, "registry": 1, "clickhouse": 1, "s3": 1, "nginx": 1, "gateway": 3, "prepare": 1, "fetch": 1, "ocr": 2,
 		"track": 1, "ocr-gpu": 2, "sink": 1, "archive": 1, "connector": 1, "prometheus": 1, "alertmanager": 1, "grafana": 1,
 		"topics": 1, "bucket": 1, "inbox": 1, "notifications": 1}
 	got := map[string]int{}
@@ -73,7 +73,7 @@ func TestEveryServiceOfTheFileIsThere(t *testing.T) {
 	}
 	cpus := 0
 	for _, s := range p.Services {
-		if len(s.Command) > 0 && s.Command[0] == "processor" && len(s.Profiles) == 0 {
+		if len(s.Command) > 0 && s.Command[0] == "processor" && s.Name != "fetch" && len(s.Profiles) == 0 { // fetch only waits for strangers
 			cpus += s.GetScale()
 		}
 	}

@@ -10,8 +10,9 @@ import (
 // shownJobs is how many stuck jobs are named.
 const shownJobs = 5
 
-// deadline is when a job that has not ended expires.
-const deadline = 72 * time.Hour
+// stale is how long nothing may have come of a job before what it waits for is in danger: its lane keeps it 7 days, the store what lies on
+// the way 4.
+const stale = 72 * time.Hour
 
 // jobs looks for jobs that have not ended and have not changed for long. A job that no stage has looked at yet is no row here: it is a
 // record of a documents lane, which the check of the groups sees.
@@ -33,8 +34,8 @@ func (h House) jobs(ctx context.Context) []Finding {
 		idle := time.Duration(seconds) * time.Second
 		f := warn(fmt.Sprintf("job %s of %s is %s in %s and has not changed for %s", r["job_id"], r["tenant"], r["status"], r["stage"], idle),
 			"its client waits; nothing is lost", "docstream lag shows where its stage waits; the log of that stage says for what")
-		if idle > deadline {
-			f.Level, f.Means = Fail, "it should have expired: the fold does not work"
+		if idle > stale {
+			f.Level, f.Means = Fail, "it had no deadline, or the fold does not work; what it waits for is soon removed from its lane and from the store"
 		}
 		out = append(out, f)
 	}

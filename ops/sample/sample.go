@@ -14,14 +14,15 @@ import (
 
 // Options say what document to make.
 type Options struct {
-	Pages int  // 1 to 1000
+	Pages int  // 1 to 5000
 	DPI   int  // of the page images
 	Text  bool // a text layer instead of page images
+	Brief bool // a heading alone on each page: little to read
 	Seed  uint64
 }
 
 // MaxPages bounds a document.
-const MaxPages = 1000
+const MaxPages = 5000
 
 // Default is the bundled sample: three scanned pages.
 func Default() Options { return Options{Pages: 3, DPI: 150, Seed: 20} }
@@ -49,7 +50,7 @@ func Write(w io.Writer, o Options) error {
 	p := newPDF(w, o.Pages, o.Text)
 	s := newScanner(o.DPI, o.Seed)
 	for n := 1; n <= o.Pages; n++ {
-		sheet := t.set(words(n, o.Seed))
+		sheet := t.set(o.words(n))
 		if o.Text {
 			err = p.textPage(sheet)
 		} else {
@@ -62,13 +63,22 @@ func Write(w io.Writer, o Options) error {
 	return errors.Join(p.close(), t.close())
 }
 
+// words is what stands on a page.
+func (o Options) words(page int) content {
+	c := words(page, o.Seed)
+	if o.Brief {
+		return content{heading: c.heading}
+	}
+	return c
+}
+
 // Truth returns the text of one page in reading order: one line for each line drawn, cells of a row parted by a space.
 func Truth(o Options, page int) (string, error) {
 	t, err := newTypesetter()
 	if err != nil {
 		return "", err
 	}
-	sheet := t.set(words(page, o.Seed))
+	sheet := t.set(o.words(page))
 	var b strings.Builder
 	for i, r := range sheet.runs {
 		switch {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestSameOptionsSameBytes(t *testing.T) {
-	for _, o := range []Options{Default(), {Pages: 5, Text: true, Seed: 3}} {
+	for _, o := range []Options{Default(), {Pages: 5, Text: true, Seed: 3}, {Pages: 4, DPI: 72, Brief: true}} {
 		var a, b bytes.Buffer
 		if err := Write(&a, o); err != nil {
 			t.Fatal(err)
@@ -84,7 +84,7 @@ func TestTruthOfAllPages(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	for _, o := range []Options{{Pages: 0, DPI: 150}, {Pages: 1001, DPI: 150}, {Pages: 1, DPI: 30}} {
+	for _, o := range []Options{{Pages: 0, DPI: 150}, {Pages: 5001, DPI: 150}, {Pages: 1, DPI: 30}} {
 		if Write(io.Discard, o) == nil {
 			t.Errorf("%+v was accepted", o)
 		}

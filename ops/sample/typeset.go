@@ -99,7 +99,9 @@ func (t *typesetter) set(c content) sheet {
 		t.block(&s, item, 11.5, false, 17)
 	}
 	s.y += 14
-	t.grid(&s, c.table)
+	if len(c.table) > 0 {
+		t.grid(&s, c.table)
+	}
 	return s
 }
 

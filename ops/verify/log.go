@@ -12,7 +12,8 @@ import (
 // Log reads what the log says into the evidence: to the ends its topics have now.
 func (e *Evidence) Log(ctx context.Context, conn stream.Connection, plan topology.Config, codec *schemas.Codec, key schemas.SigningKey) error {
 	e.Submitted, e.States, e.Closed = map[Job]*schemas.DocumentSubmitted{}, map[Job]*schemas.JobSnapshot{}, map[Run]map[int]bool{}
-	e.Letters, e.Told = map[string]int{}, map[string]int{}
+	e.Archived = map[Job]bool{}
+	e.Letters, e.Told, e.Days = map[string]int{}, map[string]int{}, map[Day]*schemas.UsageSummed{}
 	read := func(topic string, yield func(schemas.Record)) error {
 		return stream.Scan{Conn: conn, Plan: plan, Codec: codec, Yield: func(r schemas.Record) error { yield(r); return nil }}.Read(ctx, topic)
 	}
@@ -35,6 +36,11 @@ func (e *Evidence) Log(ctx context.Context, conn stream.Connection, plan topolog
 		topology.Usage.Spec.Name: func(r schemas.Record) {
 			if u, ok := r.Event.(*schemas.UsageRecorded); ok {
 				e.Usage = append(e.Usage, u)
+			}
+		},
+		topology.UsageDays.Spec.Name: func(r schemas.Record) {
+			if s, ok := r.Event.(*schemas.UsageSummed); ok {
+				e.Days[Day{s.Tenant, s.Day}] = s
 			}
 		},
 	} {
@@ -71,6 +77,8 @@ func (e *Evidence) fact(event schemas.Event, told map[string]bool) {
 		e.Closed[r][page] = e.Closed[r][page] || finished
 	}
 	switch f := event.(type) {
+	case *schemas.JobArchived:
+		e.Archived[Job{f.Tenant, f.JobID}] = true
 	case *schemas.PageFinished:
 		closed(&f.Head, f.Page, true)
 	case *schemas.PageFailed:
@@ -85,7 +93,7 @@ func (e *Evidence) fact(event schemas.Event, told map[string]bool) {
 }
 
 // stages are the readers whose dead letters the fold is told of.
-var stages = map[string]bool{topology.Prepare.Name: true, topology.Layout.Name: true, topology.OCR.Name: true, topology.Compose.Name: true}
+var stages = map[string]bool{topology.Prepare.Name: true, topology.Fetch.Name: true, topology.Layout.Name: true, topology.OCR.Name: true, topology.Compose.Name: true}
 
 func (e *Evidence) letter(stage string, r schemas.Record) {
 	if r.Header(schemas.HeaderDeadState) != "" {

@@ -34,11 +34,13 @@ type Evidence struct {
 	Submitted map[Job]*schemas.DocumentSubmitted // the first submissions of the documents lanes
 	Changes   []*schemas.JobChanged              // in the order of the log
 	States    map[Job]*schemas.JobSnapshot       // the newest
+	Archived  map[Job]bool                       // those whose end lies in the object store: their state may be gone
 	Usage     []*schemas.UsageRecorded
-	Closed    map[Run]map[int]bool // pages that a fact closed: true where one finished it
-	Letters   map[string]int       // records set aside, by stage, of readable events
-	Told      map[string]int       // different DeadLettered facts, by stage
-	Bare      []string             // dead letters that do not say why, or where from
+	Days      map[Day]*schemas.UsageSummed // the newest sums that quotas are read from; nil: they were not read
+	Closed    map[Run]map[int]bool         // pages that a fact closed: true where one finished it
+	Letters   map[string]int               // records set aside, by stage, of readable events
+	Told      map[string]int               // different DeadLettered facts, by stage
+	Bare      []string                     // dead letters that do not say why, or where from
 
 	Objects map[string]int64 // sizes, by key, below sources/, work/ and results/
 
@@ -83,6 +85,7 @@ func Check(e Evidence) []Violation {
 	c.accepted()
 	c.ends()
 	c.usage()
+	c.days()
 	c.results()
 	c.letters()
 	c.answers()
@@ -110,10 +113,10 @@ func (c *check) accepted() {
 		}
 	}
 	for j, s := range c.e.Submitted {
-		if c.e.States[j] == nil {
+		if c.e.States[j] == nil && !c.e.Archived[j] {
 			c.broken("P1", j, "it was submitted and has no state")
 		}
-		if s.Source.Bucket == "" {
+		if s.Source.Bucket == "" && s.Source.Key != "" { // one that is to be fetched has no bytes yet
 			if size, ok := c.e.Objects[s.Source.Key]; !ok || size != s.Source.Size {
 				c.broken("P1", j, "its source %s has %d bytes, not %d", s.Source.Key, size, s.Source.Size)
 			}

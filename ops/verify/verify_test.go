@@ -1,16 +1,21 @@
 package verify_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"docstream/ops/verify"
+	"docstream/processors/tally"
 	"docstream/schemas"
 )
 
 const sum = "ab12"
+
+var today = verify.Day{Tenant: "acme", Day: "2026-01-31"}
 
 func id(n int) string { return schemas.JobIDFor("verify", fmt.Sprint(n)) }
 
@@ -31,7 +36,12 @@ func add(e *verify.Evidence, tenant string, n int, partial bool) verify.Job {
 	use := func(stage string, page int) {
 		h := head(tenant, n, 0)
 		h.EventID = fmt.Sprint(id(n), stage, page)
-		e.Usage = append(e.Usage, &schemas.UsageRecorded{Head: h, Stage: stage, Page: page})
+		h.At = time.Date(2026, 1, 30+n%2, 12, 0, 0, 0, time.UTC) // the jobs of one tenant on two days
+		u := &schemas.UsageRecorded{Head: h, Stage: stage, Page: page, Device: "cpu", Units: 1, CPUMicros: 5, WallMicros: 7}
+		e.Usage = append(e.Usage, u)
+		d := verify.Day{Tenant: tenant, Day: h.At.Format(time.DateOnly)}
+		// What a fold over the rows keeps is its own test's business: here it is counted by the fold itself.
+		e.Days[d], _, _, _ = tally.New().Apply(context.Background(), e.Days[d], u)
 		e.Charged[verify.Work{Run: r, Stage: stage, Page: page}]++
 	}
 	use("compose", 0)
@@ -60,7 +70,7 @@ func add(e *verify.Evidence, tenant string, n int, partial bool) verify.Job {
 func sound() (verify.Evidence, verify.Job, verify.Job) {
 	e := verify.Evidence{Submitted: map[verify.Job]*schemas.DocumentSubmitted{}, States: map[verify.Job]*schemas.JobSnapshot{}, Closed: map[verify.Run]map[int]bool{},
 		Letters: map[string]int{"ocr": 1}, Told: map[string]int{"ocr": 1}, Objects: map[string]int64{}, Tables: true, Rows: map[verify.Run]string{},
-		Charged: map[verify.Work]int{}, API: map[verify.Job]verify.Answer{}}
+		Charged: map[verify.Work]int{}, API: map[verify.Job]verify.Answer{}, Days: map[verify.Day]*schemas.UsageSummed{}}
 	a := add(&e, "acme", 1, false)
 	b := add(&e, "acme", 2, true)
 	add(&e, "rival", 3, false)
@@ -116,6 +126,17 @@ func TestTheCheckerCanFail(t *testing.T) {
 		}},
 		"a page charged for nothing": {"P2", "the log does not", func(e *verify.Evidence, a, b verify.Job) {
 			e.Charged[verify.Work{Run: verify.Run{Job: a}, Stage: "ocr", Page: 7}] = 1
+		}},
+		"a row counted twice in a day": {"P2", "the sum of prepare", func(e *verify.Evidence, a, b verify.Job) { e.Days[today].Lines[1].Pages++ }},
+		"time lost from a day":         {"P2", "the sum of compose", func(e *verify.Evidence, a, b verify.Job) { e.Days[today].Lines[0].CPUMicros-- }},
+		"a line lost from a day":       {"P2", "the sum of compose", func(e *verify.Evidence, a, b verify.Job) { e.Days[today].Lines = e.Days[today].Lines[1:] }},
+		"a line of another device": {"P2", "has no row of it", func(e *verify.Evidence, a, b verify.Job) {
+			e.Days[today].Lines = append(e.Days[today].Lines, schemas.UsageLine{Stage: "prepare", Device: "cuda"})
+		}},
+		"pages of a day miscounted": {"P2", "its lines come to", func(e *verify.Evidence, a, b verify.Job) { e.Days[today].Pages++ }},
+		"a day never summed":        {"P2", "never summed", func(e *verify.Evidence, a, b verify.Job) { delete(e.Days, today) }},
+		"a day of another tenant": {"P2", "has no row of it", func(e *verify.Evidence, a, b verify.Job) {
+			e.Days[verify.Day{Tenant: "other", Day: today.Day}] = e.Days[today]
 		}},
 		"a page without usage": {"P2", "no usage row", func(e *verify.Evidence, a, b verify.Job) {
 			e.Usage = slices.DeleteFunc(e.Usage, func(u *schemas.UsageRecorded) bool { return u.JobID == a.ID && u.Page == 2 })
