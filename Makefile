@@ -11,7 +11,7 @@ PYTHON  ?= python3
 export DOCSTREAM_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-notifications test-replay chaos crashes outages build parts lint generate release-schemas bench bench-engine cluster secrets clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
+.PHONY: help run test test-notifications test-replay chaos crashes outages build parts clients lint generate release-schemas bench bench-kafka bench-gateway bench-view bench-engine bench-documents test-replicas cluster secrets clean needs needs-go needs-fetch bin/docstream bin/docstream-parts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -39,7 +39,7 @@ test: parts build ## run all tests; sets itself up; DOCSTREAM_SAMPLES adds real 
 	cd ops/prometheus && go test ./...
 	cd ops/cluster && go test ./...
 	cd ops/dev && DOCSTREAM_SAMPLES="$(SAMPLES)" go test -timeout 20m ./...
-	DOCSTREAM_SAMPLES="$(SAMPLES)" go test -timeout 30m ./...
+	DOCSTREAM_SAMPLES="$(SAMPLES)" go test -timeout 45m ./...
 
 test-notifications: parts build ## 10,000 S3 notifications from SQS and from Kafka, under kill -9
 	@$(PYTHON) ops/parts/fetch.py --only moto
@@ -48,14 +48,21 @@ test-notifications: parts build ## 10,000 S3 notifications from SQS and from Kaf
 test-replay: parts build ## 1,000 documents run again, twice, under kill -9
 	DOCSTREAM_TEST_REPLAY_JOBS=1000 go test -count=1 -timeout 30m ./internal/e2e -run TestJobsAreReplayed -v
 
-chaos: parts build ## 500 documents under kill -9 of random processes, checked by docstream verify; SEED=n runs one again
-	DOCSTREAM_TEST_CHAOS=500 DOCSTREAM_TEST_SEED=$(SEED) go test -count=1 -timeout 60m ./internal/e2e -run TestNoKillBreaksAPromise -v
+chaos: parts build ## 500 documents, 20 seeds, on the embedded broker, one Kafka broker and three, under kill -9; SEED=n BROKERS=embedded|1|3 runs one again
+	@$(PYTHON) ops/parts/fetch.py --only kafka
+	SEED="$(SEED)" BROKERS="$(BROKERS)" ops/dev/chaos.sh
 
 crashes: parts build ## end processes between every two steps of their work, checked by docstream verify
 	DOCSTREAM_TEST_ROUNDS=100 DOCSTREAM_TEST_SEED=$(SEED) go test -count=1 -timeout 60m ./internal/e2e -run TestACrashBetweenAnyTwoSteps -v
 
 outages: parts build ## take away what the service stands on, each for OUTAGE (30s), checked by docstream verify
 	DOCSTREAM_TEST_OUTAGE=$(or $(OUTAGE),30s) go test -count=1 -timeout 60m ./internal/e2e -run TestWhatIsAwayIsWaitedFor -v
+
+test-replicas: parts build ## three gateways behind nginx for LONG (2m), killed and restarted under a mixed load
+	DOCSTREAM_TEST_REPLICAS=$(or $(LONG),2m) go test -count=1 -timeout 60m ./internal/e2e -run TestThreeReplicasAreOne -v
+
+clients: needs ## generate clients of the REST API for Go, Python and TypeScript into .build/clients
+	@gateway/clients/generated/generate.sh .build/clients
 
 lint: needs-go ## vet, formatting, and staticcheck where it is pinned
 	go vet ./...
@@ -85,18 +92,42 @@ secrets: ## write .env with fresh secrets for docker-compose.kafka.yml
 bench: build ## measure 50 scanned pages through the engine and through a service that runs in DATA
 	bin/docstream bench e2e --data "$(DATA)" --pages 50 --pairs 3
 
+bench-kafka: build ## the same on Apache Kafka, in new folders: 200 scanned pages, the broker's CPU time beside (BENCH="replay --events 100000 --count" measures that)
+	@$(PYTHON) ops/parts/fetch.py --only kafka
+	@ops/bench/kafka.sh $(or $(BENCH),e2e --pages 200 --pairs 3)
+
+bench-gateway: build ## measure a gateway beside what it stands on, with the service that runs in DATA (pip, 10 MB, once; redis-server)
+	@test -x "$(CACHE)/lookup-peer/bin/python" || $(PYTHON) -m venv "$(CACHE)/lookup-peer"
+	@"$(CACHE)/lookup-peer/bin/python" -m pip install --quiet --no-deps --require-hashes --only-binary=:all: -r ops/bench/lookup-requirements.txt
+	@mkdir -p .build
+	@set -o pipefail; bin/docstream bench gateway --data "$(DATA)" --python "$(CACHE)/lookup-peer/bin/python" | tee .build/bench-gateway.txt
+
+bench-view: needs-go ## a gateway's view of a million jobs (JOBS=n) on Apache Kafka: DOCSTREAM_TEST_KAFKA says where, ops/dev/kafka.sh starts one
+	@test -n "$$DOCSTREAM_TEST_KAFKA" || { echo "set DOCSTREAM_TEST_KAFKA to the brokers: KAFKA_HEAP=1g ops/dev/kafka.sh start; ops/dev/kafka.sh brokers"; exit 1; }
+	DOCSTREAM_TEST_VIEW_JOBS=$(or $(JOBS),1000000) go test -count=1 -timeout 30m ./gateway/view -run TestManyJobsAreHeldAsFewAre -v
+
 # Text PDFs of the samples: their text layer is the truth.
 PAPER ?= $(addprefix $(SAMPLES)/,federal-register-15p.pdf tax-manual-400p.pdf repair-estimate-3p.pdf invoice.pdf background-checks-table.pdf)
 
-bench-engine: build parts ## compare our reading with tesseract's and rapidocr's (pip, 110 MB, once) on pages of the samples
+bench-engine: build parts ## compare our reading with tesseract's, rapidocr's and faster-paddle's (pip, 180 MB, once) on pages of the samples; DURING=20m does a part, the next run goes on
 	@command -v tesseract >/dev/null || { echo "tesseract is missing: install tesseract-ocr (Debian's name)"; exit 1; }
 	@test -n "$(SAMPLES)" || { echo "set DOCSTREAM_SAMPLES to the folder of sample documents"; exit 1; }
 	@test -x "$(CACHE)/peers/bin/python" || $(PYTHON) -m venv "$(CACHE)/peers"
 	@"$(CACHE)/peers/bin/python" -m pip install --quiet --no-deps --require-hashes --only-binary=:all: -r ops/bench/peers-requirements.txt
-	bin/docstream bench ocr --keep "$(CACHE)/bench-ocr" --python "$(CACHE)/peers/bin/python" $(PAPER)
+	bin/docstream bench ocr --keep "$(CACHE)/bench-ocr" --python "$(CACHE)/peers/bin/python"$(if $(DURING), --during $(DURING)) $(PAPER)
+
+# What the expected files of the samples are of, and the text PDFs.
+DOCUMENTS ?= $(addprefix $(SAMPLES)/,retail-receipt.pdf rich-tables.html word-tables.docx poems.epub invoice.pdf federal-register-15p.pdf tax-manual-400p.pdf)
+
+bench-documents: build parts ## compare our conversion of documents with markitdown's, pymupdf4llm's, kreuzberg's and Tika's (pip, Maven, 400 MB, once)
+	@test -n "$(SAMPLES)" || { echo "set DOCSTREAM_SAMPLES to the folder of sample documents"; exit 1; }
+	@test -x "$(CACHE)/document-peers/bin/python" || $(PYTHON) -m venv "$(CACHE)/document-peers"
+	@"$(CACHE)/document-peers/bin/python" -m pip install --quiet --no-deps --require-hashes --only-binary=:all: -r ops/bench/document-peers-requirements.txt
+	@test -d "$(CACHE)/tika" || mvn -q -B -f ops/bench/tika/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$(CACHE)/tika"
+	bin/docstream bench documents --keep "$(CACHE)/bench-documents" --python "$(CACHE)/document-peers/bin/python" --tika "$(CACHE)/tika" $(DOCUMENTS)
 
 clean: ## remove what was built; caches and data stay
-	rm -rf bin
+	rm -rf bin .build
 
 needs: needs-go needs-fetch
 
