@@ -121,11 +121,13 @@ func TestAKilledSenderTellsEveryoneUnderOneID(t *testing.T) {
 		a.json(t, &endpoint)
 	}
 	p.get("/api/v1/webhook-secret").json(t, &tenant)
+	defer v.tell()
 	const jobs = 30
 	for n := range jobs {
 		p.submit("note.txt", fmt.Appendf(nil, "Note number %d.", n), map[string]string{"webhook_url": receiver.URL + "/job"})
 	}
-	p.eventually(4*time.Minute, "everyone to be told and the sender to be killed often enough", func() bool {
+	// Longer than the schedule's second wait of five minutes: the first two attempts may both have been seen to fail.
+	p.eventually(8*time.Minute, "everyone to be told and the sender to be killed often enough", func() bool {
 		v.mu.Lock()
 		done, killed := len(v.told) == 2*jobs, v.killed
 		v.mu.Unlock()
@@ -163,6 +165,19 @@ func TestAKilledSenderTellsEveryoneUnderOneID(t *testing.T) {
 	}
 	v.genuine(t, map[string]string{"/endpoint": endpoint.Secret, "/job": tenant.Secret, "/more": tenant.Secret}, one)
 	t.Logf("%d messages of %d, %d kills", len(v.messages), len(v.ids), v.killed)
+}
+
+// tell says of a failed test what the service knows of its deliveries.
+func (v *victim) tell() {
+	if !v.t.Failed() {
+		return
+	}
+	v.mu.Lock()
+	v.t.Logf("%d told, %d kills, %d messages", len(v.told), v.killed, len(v.messages))
+	v.mu.Unlock()
+	for _, path := range []string{"/api/v1/webhook-deliveries?limit=100", "/api/v1/jobs?limit=100"} {
+		v.t.Logf("%s: %s", path, v.p.get(path).body)
+	}
 }
 
 // genuine asks the standard-webhooks library of Python about every message that came.
