@@ -137,7 +137,14 @@ func (d *Deliver) start(ctx context.Context, all *sync.WaitGroup, now time.Time)
 // work makes one attempt, or looks the endpoints of an event up, and writes what came of it. It writes until it is written: the entry
 // itself changes only when the record comes back.
 func (d *Deliver) work(ctx context.Context, e *entry) {
-	events := d.outcome(ctx, e.due)
+	for _, events := range d.outcome(ctx, e.due) {
+		d.publish(ctx, e, events)
+	}
+}
+
+// publish writes events until they are written or ctx ends. Those of one call lie in several partitions: in which order, and whether all of
+// them where the process is killed meanwhile, is not known.
+func (d *Deliver) publish(ctx context.Context, e *entry, events []schemas.Event) {
 	for wait := 200 * time.Millisecond; len(events) > 0 && ctx.Err() == nil; wait = min(2*wait, 10*time.Second) {
 		err := d.around.Publish(ctx, events...)
 		if err == nil {
@@ -152,8 +159,9 @@ func (d *Deliver) work(ctx context.Context, e *entry) {
 	}
 }
 
-// outcome does the work of one entry and says what is to be written of it; nothing where ctx ended first.
-func (d *Deliver) outcome(ctx context.Context, w *schemas.WebhookDue) []schemas.Event {
+// outcome does the work of one entry and says what is to be written of it, step by step: a step only when the one before is written. It is
+// nothing where ctx ended first.
+func (d *Deliver) outcome(ctx context.Context, w *schemas.WebhookDue) [][]schemas.Event {
 	if w.DeliveryID == "" {
 		return d.spread(ctx, w)
 	}
@@ -180,12 +188,12 @@ func (d *Deliver) outcome(ctx context.Context, w *schemas.WebhookDue) []schemas.
 		gone.EventID = schemas.EventIDFor(p.EndpointID, 0, "deliver", 0, p.Kind(), gone.At.UnixMicro())
 		events = append(events, &gone)
 	}
-	return events
+	return [][]schemas.Event{events}
 }
 
-// spread makes one message for each endpoint that wants the event and for the address the job named, then closes the event: in this order,
-// so that none is forgotten. Done twice it makes the same messages.
-func (d *Deliver) spread(ctx context.Context, w *schemas.WebhookDue) []schemas.Event {
+// spread makes one message for each endpoint that wants the event and for the address the job named, then closes the event: it is closed
+// when they are written, so that none is forgotten. Done twice it makes the same messages.
+func (d *Deliver) spread(ctx context.Context, w *schemas.WebhookDue) [][]schemas.Event {
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		err := d.around.Fresh(ctx)
 		if err == nil {
@@ -215,5 +223,5 @@ func (d *Deliver) spread(ctx context.Context, w *schemas.WebhookDue) []schemas.E
 	done.At = time.Now().UTC()
 	done.State, done.EndedAt, done.Outputs, done.Metadata = Delivered, done.At, nil, nil
 	failpoint.At(failpoint.Spread)
-	return append(out, &done)
+	return [][]schemas.Event{out, {&done}}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -81,6 +82,7 @@ type world struct {
 	endpoints *deliver.Endpoints
 	receivers []*receiver
 	lookup    outbound.Lookup // nil: the system's
+	publish   func(context.Context, ...schemas.Event) error
 
 	mu       sync.Mutex
 	newest   map[string]*schemas.WebhookDue
@@ -90,6 +92,7 @@ type world struct {
 func newWorld(t *testing.T, receivers ...*receiver) *world {
 	w := &world{t: t, conn: testenv.Kafka(t), plan: testenv.Plan(t), endpoints: deliver.NewEndpoints(house), receivers: receivers,
 		newest: map[string]*schemas.WebhookDue{}, disabled: map[string]bool{}}
+	w.publish = w.publishAll
 	var err error
 	if w.codec, err = w.conn.Codec(); err != nil {
 		t.Fatal(err)
@@ -123,6 +126,10 @@ func newWorld(t *testing.T, receivers ...*receiver) *world {
 		}
 	}()
 	return w
+}
+
+func (w *world) publishAll(ctx context.Context, events ...schemas.Event) error {
+	return w.producer.PublishAll(ctx, events, "req_test")
 }
 
 func (w *world) note(r *kgo.Record) {
@@ -168,10 +175,8 @@ func (w *world) start(change func(*deliver.Config)) (stop func()) {
 	}
 	log := telemetry.NewLogger(io.Discard, "error")
 	d, err := deliver.New(cfg, w.endpoints, deliver.Around{
-		Publish: func(ctx context.Context, events ...schemas.Event) error {
-			return w.producer.PublishAll(ctx, events, "req_test")
-		},
-		End: stream.Ends(w.conn, w.plan), Fresh: func(context.Context) error { return nil }, Objects: results{}, Lookup: w.lookup,
+		Publish: func(ctx context.Context, events ...schemas.Event) error { return w.publish(ctx, events...) },
+		End:     stream.Ends(w.conn, w.plan), Fresh: func(context.Context) error { return nil }, Objects: results{}, Lookup: w.lookup,
 	}, log, prometheus.NewRegistry())
 	if err != nil {
 		w.t.Fatal(err)
@@ -475,5 +480,28 @@ func TestAWorkerThatIsKilledLosesNothing(t *testing.T) {
 	})
 	if n := len(r.all()); n != len(seen)+1 {
 		t.Errorf("what was delivered was sent again: %d requests, then %d", len(seen), n)
+	}
+}
+
+// What is published with one call lies in several partitions: a kill may leave any part of it, the last record alone too.
+func TestAnEventIsClosedOnlyWhenItsMessagesAreWritten(t *testing.T) {
+	r := newReceiver(t, nil)
+	w := newWorld(t, r)
+	w.endpoint("first", r.URL+"/endpoint")
+	w.ended(1, schemas.Completed, r.URL+"/job")
+	killed := make(chan struct{})
+	w.publish = func(ctx context.Context, events ...schemas.Event) error {
+		err := w.publishAll(ctx, events[len(events)-1])
+		close(killed)
+		<-ctx.Done()
+		return errors.Join(err, ctx.Err())
+	}
+	stop := w.start(nil)
+	<-killed
+	stop()
+	w.publish = w.publishAll
+	w.start(nil)
+	for _, about := range []string{"first", r.URL + "/job"} {
+		eventually(t, about+" is told", func() bool { return w.state(about).State == deliver.Delivered })
 	}
 }
