@@ -257,17 +257,7 @@ func (g *Gateway) finish(c *gin.Context) error {
 	if _, err := g.announcement(c.Request.Context(), tenant(c), c.Param("upload_id")); err != nil {
 		return err
 	}
-	u := &upload{g: g, tenant: tenant(c), options: defaultOptions(), direct: c.Param("upload_id")}
-	p, err := g.take(c, u)
-	switch {
-	case err != nil:
-		return err
-	case p == nil:
-		g.json(c, http.StatusOK, g.foresee(u))
-	default:
-		g.accept(c, p)
-	}
-	return nil
+	return g.receive(c, &upload{g: g, tenant: tenant(c), options: defaultOptions(), direct: c.Param("upload_id")})
 }
 
 // taken is the promise that an upload was submitted: one upload is one job, so it is a key of its own, which no client can say.

@@ -107,15 +107,24 @@ func pageFormat(c *gin.Context) (string, error) {
 	return want[0], nil
 }
 
-// readable says why a page cannot be read; nil where it can. What a cancelled run has read is never served (P2).
-func (g *Gateway) readable(s *schemas.JobSnapshot, n int) error {
+// unread says that a run never reads a page: nobody asked for it, or the run was cancelled; nil where it may.
+func unread(s *schemas.JobSnapshot, n int) error {
 	asked, err := schemas.ParseRanges(s.PageRanges)
-	known := err == nil && s.PageRanges != ""
 	switch {
-	case known && asked.Clip(n, n).Count() == 0:
+	case err == nil && s.PageRanges != "" && asked.Clip(n, n).Count() == 0:
 		return refuse(schemas.PageNotFound, "").with("page", n).with("pages", clip(s.PageRanges, 200))
 	case s.Status == schemas.Cancelled:
 		return refuse(schemas.ResultNotAvailable, "").with("status", s.Status)
+	}
+	return nil
+}
+
+// readable says why a page cannot be read; nil where it can. What a cancelled run has read is never served (P2).
+func (g *Gateway) readable(s *schemas.JobSnapshot, n int) error {
+	if err := unread(s, n); err != nil {
+		return err
+	}
+	switch {
 	case schemas.Bitmap(s.Finished).Has(n):
 		return nil
 	case schemas.Bitmap(s.Failed).Has(n):

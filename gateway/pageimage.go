@@ -45,14 +45,10 @@ func (g *Gateway) pageImage(c *gin.Context) error {
 
 // pictured says why a page cannot have an image; nil where it may have one.
 func (g *Gateway) pictured(s *schemas.JobSnapshot, n int) error {
-	asked, err := schemas.ParseRanges(s.PageRanges)
-	known := err == nil && s.PageRanges != ""
-	switch {
-	case known && asked.Clip(n, n).Count() == 0:
-		return refuse(schemas.PageNotFound, "").with("page", n).with("pages", clip(s.PageRanges, 200))
-	case s.Status == schemas.Cancelled:
-		return refuse(schemas.ResultNotAvailable, "").with("status", s.Status)
-	case schemas.Bitmap(s.Text).Has(n):
+	if err := unread(s, n); err != nil {
+		return err
+	}
+	if schemas.Bitmap(s.Text).Has(n) {
 		return refuse(schemas.ResultNotAvailable, "The page has text of its own and was read without an image.").with("page", n)
 	}
 	return nil

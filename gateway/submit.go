@@ -26,7 +26,11 @@ type accepted struct {
 
 // submit takes a document. The order is P1's: the bytes are in the store, then the event is in the log, then the client hears 202.
 func (g *Gateway) submit(c *gin.Context) error {
-	u := &upload{g: g, tenant: tenant(c), options: defaultOptions()}
+	return g.receive(c, &upload{g: g, tenant: tenant(c), options: defaultOptions()})
+}
+
+// receive takes the document of a request and answers: what was accepted, or what would become of it.
+func (g *Gateway) receive(c *gin.Context, u *upload) error {
 	p, err := g.take(c, u)
 	switch {
 	case err != nil:
