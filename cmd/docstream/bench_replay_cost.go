@@ -33,12 +33,9 @@ type archiveCost struct {
 
 // benchArchive lays an archive, counts it beside a plain reader, replays all of it beside live documents, and folds the facts again.
 func (p *program) benchArchive(ctx context.Context, o replayBench, rate float64) (err error) {
-	d, err := p.service()
+	d, err := p.localService()
 	if err != nil {
 		return err
-	}
-	if !loopback(d.API) {
-		return fail(exitUsage, "%s is not on this machine: a service of others is not to be loaded", d.API)
 	}
 	cfg, err := p.cluster()
 	if err != nil {

@@ -189,6 +189,15 @@ func (p *program) benchSubmit(ctx context.Context, o submitBench) error {
 	return err
 }
 
+// localService is service, refused where it is not on this machine.
+func (p *program) localService() (service, error) {
+	d, err := p.service()
+	if err == nil && !loopback(d.API) {
+		err = fail(exitUsage, "%s is not on this machine: a service of others is not to be loaded", d.API)
+	}
+	return d, err
+}
+
 // loopback reports whether an address lies on this machine.
 func loopback(address string) bool {
 	u, err := url.Parse(address)
