@@ -126,8 +126,7 @@ func TestAKilledSenderTellsEveryoneUnderOneID(t *testing.T) {
 	for n := range jobs {
 		p.submit("note.txt", fmt.Appendf(nil, "Note number %d.", n), map[string]string{"webhook_url": receiver.URL + "/job"})
 	}
-	// Longer than the schedule's second wait of five minutes: the first two attempts may both have been seen to fail.
-	p.eventually(8*time.Minute, "everyone to be told and the sender to be killed often enough", func() bool {
+	p.eventually(4*time.Minute, "everyone to be told and the sender to be killed often enough", func() bool {
 		v.mu.Lock()
 		done, killed := len(v.told) == 2*jobs, v.killed
 		v.mu.Unlock()
