@@ -218,6 +218,46 @@ func TestAnOpenTransactionHoldsNobodyUp(t *testing.T) {
 	}
 }
 
+// What track has passed is caught only when its outcome can be read: the broker may show the offset of a transaction before it has
+// marked the snapshots committed.
+func TestAFactIsCaughtOnlyWithItsOutcome(t *testing.T) {
+	w := newWorld(t)
+	v := w.view()
+	job := newJob()
+	sub := submission("acme", job)
+	rec := w.record(sub, 0)
+	v.fresh(t)
+	w.produce(w.record(&schemas.DocumentOpened{Head: sub.Head, Submission: rec.Value, MediaType: "text/plain"}, 0))
+	cl, err := w.conn.Client(kgo.TransactionalID("test."+job), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.ProduceSync(t.Context(), w.record(snapshot("acme", job, 0, 1, schemas.Processing), 0)).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	w.commit("track", "facts", 0, 1)
+	short, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if err := v.Caught(short); err == nil {
+		t.Fatal("it is caught, yet nobody can read what came of it")
+	}
+	if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	long, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := v.Caught(long); err != nil {
+		t.Fatal(err)
+	}
+	if s, ok := v.Job("acme", job); !ok || s.Version != 1 {
+		t.Errorf("%t %+v", ok, s)
+	}
+}
+
 // What retention has removed can never be read: no answer may wait for it.
 func TestRecordsThatAreGoneAreNotWaitedFor(t *testing.T) {
 	w := newWorld(t)

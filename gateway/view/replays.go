@@ -127,7 +127,8 @@ func (v *View) replay(key []byte) (*schemas.ReplayChanged, bool) {
 	return r, ok
 }
 
-// Caught waits until track has worked off every fact that was written before the call, and the view holds what came of it.
+// Caught waits until track has worked off every fact that was written before the call, and the view holds what came of it. Track's offset can
+// be seen before the marker that commits its snapshot, so this waits for the high watermark of the jobs.
 func (v *View) Caught(ctx context.Context) error {
 	r, err := v.reader()
 	if err != nil {
@@ -146,5 +147,8 @@ func (v *View) Caught(ctx context.Context) error {
 	if err := r.passed(ctx, ends); err != nil {
 		return err
 	}
-	return v.Fresh(ctx)
+	if err := v.Fresh(ctx); err != nil {
+		return err
+	}
+	return v.Covered(ctx)
 }
