@@ -6,17 +6,14 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-// cleanFilter is the state filter of the request by which the gate asks itself, inside the request loop, to clean.
-const cleanFilter = "docstream.clean"
 
 // gate stands before the fake's request handlers and adds what they lack: the size limit, decisions of transactions
 // that survive a kill, and cleaning (compaction and retention) that no transaction and no kill can hurt.
@@ -28,6 +25,8 @@ type gate struct {
 	txns    *transactions
 	keeper  keeper
 	log     *slog.Logger
+
+	appends atomic.Int64 // produce requests so far
 }
 
 func newGate(cluster *kfake.Cluster, addr string, limit *limit, disk *synced, keep keeper, log *slog.Logger) (*gate, error) {
@@ -44,6 +43,7 @@ func newGate(cluster *kfake.Cluster, addr string, limit *limit, disk *synced, ke
 // guard puts the gate in place and learns which transactions an orderly stop left open.
 func (g *gate) guard(ctx context.Context) error {
 	g.observe(kmsg.Produce, func(req kmsg.Request) kmsg.Response {
+		g.appends.Add(1)
 		if refused := g.limit.refuse(req.(*kmsg.ProduceRequest)); refused != nil {
 			return refused
 		}
@@ -91,71 +91,6 @@ func (g *gate) observe(kind kmsg.Key, see func(kmsg.Request) kmsg.Response) {
 		resp := see(req)
 		return resp, nil, resp != nil
 	})
-}
-
-// cleanEvery looks each period, until ctx ends, whether a cleaning is worth its while: nobody is served meanwhile, and it takes the longer the more
-// there is. As with Apache Kafka's cleaner that is where half as much again was written since the last one, or where the log is nearly full; what
-// only grows old is seen to after ten periods. A cleaning that finds a transaction open is asked for again at once: transactions are short, and between two of them
-// is soon enough.
-func (g *gate) cleanEvery(ctx context.Context, every time.Duration) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	left := g.limit.size.Load() // by the last cleaning; at the start, as if there had been one
-	for idle := 0; ; idle++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if size := g.limit.size.Load(); size < left+left/2 && size < g.limit.max/10*9 && idle < idlePeriods {
-			continue
-		}
-		idle = 0
-		for busy := true; busy && ctx.Err() == nil; {
-			busy = g.askToClean(ctx)
-			if busy {
-				select {
-				case <-ctx.Done():
-				case <-time.After(20 * time.Millisecond):
-				}
-			}
-		}
-		g.limit.measure()
-		left = g.limit.size.Load()
-	}
-}
-
-// idlePeriods is how many periods pass at most without a cleaning.
-const idlePeriods = 10
-
-// askToClean reports whether a transaction was in the way.
-func (g *gate) askToClean(ctx context.Context) bool {
-	req := kmsg.NewListTransactionsRequest()
-	req.StateFilters = []string{cleanFilter}
-	resp, err := g.client.Request(ctx, &req)
-	if err != nil {
-		return false
-	}
-	return resp.(*kmsg.ListTransactionsResponse).ErrorCode == kerr.ConcurrentTransactions.Code
-}
-
-// clean answers the gate's own request. It runs inside the request loop, so no record is appended meanwhile; the fake
-// takes administrative calls from in here.
-func (g *gate) clean(req kmsg.Request) kmsg.Response {
-	list := req.(*kmsg.ListTransactionsRequest)
-	if len(list.StateFilters) != 1 || list.StateFilters[0] != cleanFilter {
-		return nil
-	}
-	resp := list.ResponseKind().(*kmsg.ListTransactionsResponse)
-	if !g.txns.none() {
-		resp.ErrorCode = kerr.ConcurrentTransactions.Code
-		return resp
-	}
-	if err := g.keeper.clean(g.cluster); err != nil {
-		g.log.Error("cleaning the log", "error", err.Error())
-		resp.ErrorCode = kerr.UnknownServerError.Code
-	}
-	return resp
 }
 
 // topicName is empty where no topic has the id. Like clean, it asks from inside the request loop.
