@@ -95,7 +95,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(kafka, re
 	}
 	defer func() {
 		cluster.Close()
-		if err := disk.flush(); err != nil {
+		if err := errors.Join(disk.flush(batch), disk.flush(rest)); err != nil {
 			log.Error("syncing the log at the end", "error", err.Error())
 		}
 		if err := keep.stopped(); err != nil {

@@ -19,7 +19,7 @@ type growth struct {
 }
 
 const (
-	crowded  = 100       // requests a second from which on writers are many
+	crowded  = 20        // requests a second from which on writers are many
 	patience = 3         // how often again the log is written while many write
 	little   = 128 << 20 // bytes that are not worth a stop while many write
 )

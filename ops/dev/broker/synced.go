@@ -21,74 +21,105 @@ import (
 // synced makes what is acknowledged lie on the disk. The fake would sync two files for every batch, inside its one request loop, so that
 // nobody is served meanwhile; here the loop only writes, and the answer to a request that changes something is held back on its connection
 // until a sync that began after it was handled has ended. One sync serves all answers that wait.
+//
+// Batches outside transactions are synced apart from everything else: a client waits for each of them, and would wait for the files of all
+// stages, too.
 type synced struct {
 	logDir string
 	sync   func([]string) error // makes files durable
 	log    *slog.Logger
-	wake   chan struct{}
 
 	mu      sync.Mutex
-	current []string                       // partitions the request in hand appends to: it may be handled already, or not yet
-	dirty   map[string]struct{}            // partitions appended to by requests before it
+	current touched // what the request in hand appends to: it may be handled already, or not yet
+	kinds   [2]*kind
 	open    map[string]map[string]struct{} // transactional id → partitions its transaction has touched: its end is marked in each
-	next    *flush                         // one that has not begun
+}
+
+// promise is what an answer says is kept.
+type promise int
+
+const (
+	batch promise = iota // outside a transaction
+	rest                 // the end of a transaction, an offset, a producer's id
+)
+
+var everything = []promise{batch, rest}
+
+// kind is what is synced together.
+type kind struct {
+	logs  []string // files that are always part of it
+	wake  chan struct{}
+	dirty map[string]struct{} // partitions appended to by requests before the one in hand
+	next  *flush              // one that has not begun
 }
 
 type flush struct{ done chan struct{} }
 
+// touched is what one request appends to.
+type touched struct {
+	as         promise
+	partitions []string
+}
+
 func newSynced(logDir string, log *slog.Logger) *synced {
-	return &synced{logDir: logDir, log: log, wake: make(chan struct{}, 1), sync: syncFiles, dirty: map[string]struct{}{},
-		open: map[string]map[string]struct{}{}, next: &flush{make(chan struct{})}}
+	s := &synced{logDir: logDir, log: log, sync: syncFiles, open: map[string]map[string]struct{}{}}
+	for _, as := range everything {
+		s.kinds[as] = &kind{wake: make(chan struct{}, 1), dirty: map[string]struct{}{}, next: &flush{make(chan struct{})}}
+	}
+	s.kinds[rest].logs = []string{filepath.Join(logDir, groupLog), filepath.Join(logDir, producerLog)}
+	return s
 }
 
 // produced is called before a batch is appended, inside the request loop. name finds the topic of an id.
 func (s *synced) produced(req *kmsg.ProduceRequest, name func([16]byte) string) {
-	var touched []string
+	now := touched{as: batch}
 	for _, t := range req.Topics {
 		topic := t.Topic
 		if topic == "" {
 			topic = name(t.TopicID)
 		}
 		for _, p := range t.Partitions {
-			touched = append(touched, directory(topic, p.Partition))
+			now.partitions = append(now.partitions, directory(topic, p.Partition))
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.turn(touched)
 	if id := req.TransactionID; id != nil {
+		now.as = rest
 		if s.open[*id] == nil {
 			s.open[*id] = map[string]struct{}{}
 		}
-		for _, p := range touched {
+		for _, p := range now.partitions {
 			s.open[*id][p] = struct{}{}
 		}
 	}
+	s.turn(now)
 }
 
 // ending is called before a transaction is ended, inside the request loop.
 func (s *synced) ending(req *kmsg.EndTxnRequest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.turn(slices.Collect(maps.Keys(s.open[req.TransactionalID])))
+	s.turn(touched{rest, slices.Collect(maps.Keys(s.open[req.TransactionalID]))})
 	delete(s.open, req.TransactionalID)
 }
 
 // turn takes the next request in hand: the one before has been handled.
-func (s *synced) turn(touched []string) {
-	for _, p := range s.current {
-		s.dirty[p] = struct{}{}
+func (s *synced) turn(now touched) {
+	for _, p := range s.current.partitions {
+		s.kinds[s.current.as].dirty[p] = struct{}{}
 	}
-	s.current = touched
+	s.current = now
 }
 
-// wait returns once everything that was written before the call is on the disk.
-func (s *synced) wait() {
+// wait returns once everything that was written before the call and is synced with what is promised is on the disk.
+func (s *synced) wait(as promise) {
+	k := s.kinds[as]
 	s.mu.Lock()
-	f := s.next
+	f := k.next
 	s.mu.Unlock()
 	select {
-	case s.wake <- struct{}{}:
+	case k.wake <- struct{}{}:
 	default:
 	}
 	<-f.done
@@ -96,31 +127,40 @@ func (s *synced) wait() {
 
 // run syncs whenever somebody waits, until stop is closed. A broker that cannot sync stops: it would acknowledge what it may not have.
 func (s *synced) run(stop <-chan struct{}) {
-	for {
-		select {
-		case <-stop:
-			return
-		case <-s.wake:
-			if err := s.flush(); err != nil {
-				s.log.Error("embedded broker cannot sync its log: stopping", "error", err.Error())
-				os.Exit(1)
+	var g sync.WaitGroup
+	defer g.Wait()
+	for _, as := range everything {
+		g.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-s.kinds[as].wake:
+					if err := s.flush(as); err != nil {
+						s.log.Error("embedded broker cannot sync its log: stopping", "error", err.Error())
+						os.Exit(1)
+					}
+				}
 			}
-		}
+		})
 	}
 }
 
-// flush syncs what was appended since the last one, and the logs of groups and producers.
-func (s *synced) flush() error {
+// flush syncs what was appended since the last one of its kind.
+func (s *synced) flush(as promise) error {
 	s.mu.Lock()
-	f := s.next
-	s.next = &flush{make(chan struct{})}
-	partitions := s.dirty
-	s.dirty = map[string]struct{}{}
-	for _, p := range s.current { // it stays current: when it has been handled in truth is seen only by the next one
-		partitions[p] = struct{}{}
+	k := s.kinds[as]
+	f := k.next
+	k.next = &flush{make(chan struct{})}
+	partitions := k.dirty
+	k.dirty = map[string]struct{}{}
+	if s.current.as == as {
+		for _, p := range s.current.partitions { // it stays current: when it has been handled in truth is seen only by the next one
+			partitions[p] = struct{}{}
+		}
 	}
 	s.mu.Unlock()
-	files := []string{filepath.Join(s.logDir, groupLog), filepath.Join(s.logDir, producerLog)}
+	files := slices.Clone(k.logs)
 	for p := range partitions {
 		newest, err := newestSegments(filepath.Join(s.logDir, "partitions", p))
 		if err != nil {
@@ -197,10 +237,10 @@ type syncedConn struct {
 	asks []ask // requests that are not answered yet, in order
 }
 
-// ask is a request: its correlation id, and whether its answer says that something is kept.
+// ask is a request: its correlation id, and what its answer says is kept.
 type ask struct {
-	id    uint32
-	keeps bool
+	id       uint32
+	promises []promise
 }
 
 func (c *syncedConn) Read(b []byte) (int, error) {
@@ -219,23 +259,23 @@ func (c *syncedConn) Write(b []byte) (int, error) {
 	if len(b) < 8 {
 		return 0, fmt.Errorf("an answer of %d bytes", len(b))
 	}
-	if c.answered(binary.BigEndian.Uint32(b[4:])) {
-		c.s.wait()
+	for _, as := range c.answered(binary.BigEndian.Uint32(b[4:])) {
+		c.s.wait(as)
 	}
 	return c.Conn.Write(b)
 }
 
 // answered takes the request with the id out, and those before it that want no answer.
-func (c *syncedConn) answered(id uint32) (keeps bool) {
+func (c *syncedConn) answered(id uint32) []promise {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, a := range c.asks {
 		if a.id == id {
 			c.asks = c.asks[i+1:]
-			return a.keeps
+			return a.promises
 		}
 	}
-	return true
+	return everything
 }
 
 // asked reads the head of a request.
@@ -246,9 +286,11 @@ func asked(head []byte) (ask, bool) {
 	a := ask{id: binary.BigEndian.Uint32(head[4:])}
 	switch kmsg.Key(binary.BigEndian.Uint16(head)) {
 	case kmsg.Produce:
-		a.keeps = !inTransaction(head) // what belongs to a transaction is kept when that is ended
+		if !inTransaction(head) { // what belongs to a transaction is kept when that is ended
+			a.promises = []promise{batch}
+		}
 	case kmsg.EndTxn, kmsg.InitProducerID, kmsg.OffsetCommit, kmsg.OffsetDelete, kmsg.DeleteGroups:
-		a.keeps = true
+		a.promises = []promise{rest}
 	}
 	return a, true
 }

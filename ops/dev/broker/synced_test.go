@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -45,16 +46,16 @@ func TestOnlyAnAnswerThatPromisesSomethingWaits(t *testing.T) {
 	for _, c := range []struct {
 		what string
 		req  kmsg.Request
-		want bool
+		want []promise
 	}{
-		{"produce 3", produce(3, nil, "a", 0), true},
-		{"produce 3 in a transaction", produce(3, &txn, "a", 0), false},
-		{"produce 9", produce(9, nil, "a", 0), true},
-		{"produce 9 in a transaction", produce(9, &txn, "a", 0), false},
-		{"produce 12 in a transaction", produce(12, &txn, "a", 0), false},
-		{"the end of a transaction", end, true},
-		{"a commit of offsets", commit, true},
-		{"fetch", fetch, false},
+		{"produce 3", produce(3, nil, "a", 0), []promise{batch}},
+		{"produce 3 in a transaction", produce(3, &txn, "a", 0), nil},
+		{"produce 9", produce(9, nil, "a", 0), []promise{batch}},
+		{"produce 9 in a transaction", produce(9, &txn, "a", 0), nil},
+		{"produce 12 in a transaction", produce(12, &txn, "a", 0), nil},
+		{"the end of a transaction", end, []promise{rest}},
+		{"a commit of offsets", commit, []promise{rest}},
+		{"fetch", fetch, nil},
 	} {
 		stream := append(request(c.req, 7), request(fetch, 8)...)
 		for _, piece := range []int{1, 3, 1000, len(stream)} {
@@ -67,7 +68,7 @@ func TestOnlyAnAnswerThatPromisesSomethingWaits(t *testing.T) {
 					}
 				})
 			}
-			if want := []ask{{7, c.want}, {8, false}}; !slices.Equal(asks, want) {
+			if want := []ask{{7, c.want}, {8, nil}}; !reflect.DeepEqual(asks, want) {
 				t.Errorf("%s in pieces of %d: %v, want %v", c.what, piece, asks, want)
 			}
 		}
@@ -97,8 +98,8 @@ func TestAnAnswerWaitsForASyncThatBeganAfterIt(t *testing.T) {
 	c := &syncedConn{Conn: server, s: s}
 	req := produce(9, nil, "a", 0)
 	s.produced(req, nil)
-	go s.wait() // somebody else's
-	<-began     // before the batch is written
+	go s.wait(batch) // somebody else's
+	<-began          // before the batch is written
 	go func() { _, _ = client.Write(request(req, 1)) }()
 	if _, err := c.Read(make([]byte, 1<<16)); err != nil {
 		t.Fatal(err)
@@ -106,7 +107,7 @@ func TestAnAnswerWaitsForASyncThatBeganAfterIt(t *testing.T) {
 	answered := make(chan struct{})
 	go func() { _, _ = c.Write([]byte{0, 0, 0, 4, 0, 0, 0, 1}) }()
 	go func() { _, _ = client.Read(make([]byte, 8)); close(answered) }()
-	for len(s.wake) == 0 { // the answer waits
+	for len(s.kinds[batch].wake) == 0 { // the answer waits
 		time.Sleep(time.Millisecond)
 	}
 	end <- nil
@@ -117,8 +118,8 @@ func TestAnAnswerWaitsForASyncThatBeganAfterIt(t *testing.T) {
 	default:
 	}
 	want := []string{filepath.Join(part, "1000.dat"), filepath.Join(part, "2000.dat")}
-	if !slices.Equal(files[2:], want) {
-		t.Errorf("synced %v, want the logs and %v", files, want)
+	if !slices.Equal(files, want) {
+		t.Errorf("synced %v, want %v", files, want)
 	}
 	end <- nil
 	<-answered
@@ -133,29 +134,37 @@ func TestTheEndOfATransactionSyncsWhatItTouched(t *testing.T) {
 	}
 	s := newSynced(dir, slog.New(slog.DiscardHandler))
 	var seen []string
-	s.sync = func(files []string) error { seen = files[2:]; slices.Sort(seen); return nil }
-	check := func(when string, want ...string) {
+	s.sync = func(files []string) error { seen = files; return nil }
+	check := func(when string, as promise, want ...string) {
 		t.Helper()
-		if err := s.flush(); err != nil {
+		if err := s.flush(as); err != nil {
 			t.Fatal(err)
 		}
-		for i, p := range want {
-			want[i] = filepath.Join(dir, "partitions", p, "0.dat")
+		var paths []string
+		if as == rest {
+			paths = []string{filepath.Join(dir, groupLog), filepath.Join(dir, producerLog)}
 		}
-		if !slices.Equal(seen, want) {
-			t.Errorf("%s: synced %v, want %v", when, seen, want)
+		for _, p := range want {
+			paths = append(paths, filepath.Join(dir, "partitions", p, "0.dat"))
+		}
+		slices.Sort(paths)
+		if slices.Sort(seen); !slices.Equal(seen, paths) {
+			t.Errorf("%s: synced %v, want %v", when, seen, paths)
 		}
 	}
 	txn := "a transaction"
 	s.produced(produce(9, &txn, "a", 0, 1), nil)
 	s.produced(produce(9, nil, "b", 0), nil)
-	check("both batches", "a-0", "a-1", "b-0")
-	check("the last one may not have been handled then", "b-0")
+	check("a batch in a transaction", rest, "a-0", "a-1")
+	check("a batch", batch, "b-0")
+	check("it may not have been handled then", batch, "b-0")
 	end := kmsg.NewPtrEndTxnRequest()
 	end.TransactionalID = txn
 	s.ending(end)
-	check("the marks at the end", "a-0", "a-1", "b-0")
+	check("the batch before", batch, "b-0")
+	check("the marks at the end", rest, "a-0", "a-1")
 	s.ending(end)
-	check("an end without a transaction", "a-0", "a-1")
-	check("nothing since")
+	check("an end without a transaction", rest, "a-0", "a-1")
+	check("nothing since", rest)
+	check("no batch since", batch)
 }
