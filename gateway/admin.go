@@ -79,12 +79,18 @@ func readBody(c *gin.Context, into any) error {
 	return nil
 }
 
-// administered makes changes durable together with what the audit log says of them.
+// administered makes changes durable after what the audit log says of them: nothing changes that is not told there. Who fails or is killed in
+// between leaves the record of what was asked for.
 func (g *Gateway) administered(c *gin.Context, who, action, subject string, details map[string]string, changes ...schemas.Event) error {
 	now := time.Now().UTC()
 	a := &schemas.AuditRecorded{Action: action, Subject: subject, By: whoAsks(c).id, RequestID: requestID(c), Details: details}
 	a.Head = schemas.Head{Tenant: who, At: now, EventID: schemas.EventIDFor(subject, 0, action, 0, a.Kind(), now.UnixMicro())}
-	return g.producer.PublishAll(c.Request.Context(), append(changes, a), requestID(c))
+	for _, events := range [][]schemas.Event{{a}, changes} {
+		if err := g.producer.PublishAll(c.Request.Context(), events, requestID(c)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // createKey makes an API key and shows it, once.

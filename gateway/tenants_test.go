@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"docstream/gateway"
 	"docstream/gateway/keys"
+	"docstream/internal/topology"
 	"docstream/schemas"
 )
 
@@ -82,6 +84,28 @@ func TestAKeyIsMadeRotatedAndRevokedOverHTTPForEveryReplica(t *testing.T) {
 	b.get(admin, "/api/v1/audit").into(t, &log)
 	if len(log.Entries) != 4 || log.Entries[0].Action != "key.revoked" || log.Entries[0].Subject != k.KeyID || log.Entries[3].Action != "key.created" || log.Entries[0].By == "" {
 		t.Errorf("%+v", log)
+	}
+}
+
+// An audit log that takes no record stands for a gateway that dies between the two.
+func TestNothingChangesThatTheAuditLogDoesNotTell(t *testing.T) {
+	w := newWorld(t)
+	r := w.replica(nil)
+	admin := w.admin("acme")
+	most := "1"
+	full := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &most}}
+	done, err := kadm.NewClient(w.cl).AlterTopicConfigs(t.Context(), full, w.plan.Name(topology.Audit.Spec.Name))
+	if err == nil {
+		err = done[0].Err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := r.call(http.MethodPost, admin, "/api/v1/keys", `{"name":"importer","scopes":["documents"]}`); a.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("it answers %d %s", a.StatusCode, a.body)
+	}
+	if list := r.get(admin, "/api/v1/keys"); strings.Count(string(list.body), `"key_id"`) != 1 {
+		t.Errorf("a key was made: %s", list.body)
 	}
 }
 
