@@ -161,9 +161,9 @@ func (r *reader) setting(ctx context.Context, rec *kgo.Record, topic string) err
 		case len(parts) == 3 && parts[1] == "key":
 			return errors.Join(r.v.unset(keyKey(parts[2])), r.v.unset(ownKey(ownKeys, parts[0], parts[2])))
 		case len(parts) == 3 && parts[1] == "replay":
-			return r.dropReplay(parts[0], parts[2])
+			return replays.drop(r.v, parts[0], parts[2])
 		case len(parts) == 3 && parts[1] == "batch":
-			return r.dropBatch(parts[0], parts[2])
+			return batches.drop(r.v, parts[0], parts[2])
 		}
 		return nil
 	}
@@ -172,10 +172,10 @@ func (r *reader) setting(ctx context.Context, rec *kgo.Record, topic string) err
 		return err
 	}
 	if e, ok := e.(*schemas.ReplayChanged); ok {
-		return r.replay(e, rec.Value)
+		return replays.put(r.v, e, rec.Value)
 	}
 	if e, ok := e.(*schemas.BatchChanged); ok {
-		return r.batch(e, rec.Value)
+		return batches.put(r.v, e, rec.Value)
 	}
 	if _, ok := e.(*schemas.ProducerKeyChanged); ok {
 		return nil // the verifier's own reader takes it, and never later than a record it proves
