@@ -60,7 +60,7 @@ func (p *program) benchIsolationCommand() *cobra.Command {
 	f.IntVar(&o.small, "small", 300, "small documents submitted together with it")
 	f.BoolVar(&o.text, "text-layer", false, "pages with a text layer instead of scans")
 	f.StringSliceVar(&o.only, "only", isolations, "conditions: priority, tenant, large")
-	f.DurationVar(&o.limit, "limit", 5*time.Minute, "how long one condition may take")
+	f.DurationVar(&o.limit, "limit", 10*time.Minute, "how long one condition may take")
 	f.StringVar(&o.raw, "raw", "", "folder for every single measurement, as JSON lines")
 	return c
 }

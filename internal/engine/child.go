@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"docstream/internal/turn"
 )
 
 // child is one process as its parent sees it.
@@ -31,7 +33,7 @@ type child struct {
 
 	nice     int // at the last call
 	calls    int
-	leases   int
+	served   documents
 	reported time.Duration // CPU time the answers told of
 }
 
@@ -257,3 +259,22 @@ func (t *tail) String() string {
 	}
 	return strings.Join(append(lines, t.last...), "\n")
 }
+
+// documents counts those that a child has had a part in.
+type documents struct {
+	named   map[turn.Claim]struct{} // by tenant and job
+	unnamed int
+}
+
+func (d *documents) count(c turn.Claim) {
+	if c.Job == "" {
+		d.unnamed++
+		return
+	}
+	if d.named == nil {
+		d.named = map[turn.Claim]struct{}{}
+	}
+	d.named[turn.Claim{Tenant: c.Tenant, Job: c.Job}] = struct{}{}
+}
+
+func (d *documents) number() int { return len(d.named) + d.unnamed }

@@ -12,7 +12,7 @@ import (
 // Config bounds what the children may use.
 type Config struct {
 	Slots            int           `koanf:"slots"`             // children at a time; 0: one for each CPU
-	MaxDocuments     int           `koanf:"max_documents"`     // leases after which a child is replaced
+	MaxDocuments     int           `koanf:"max_documents"`     // documents after which a child is replaced
 	MaxPages         int           `koanf:"max_pages"`         // calls after which a child is replaced at the end of the lease
 	MemoryMark       int64         `koanf:"memory_mark"`       // bytes; a child above it is replaced at the end of the lease
 	MemoryLimit      int64         `koanf:"memory_limit"`      // bytes; a child above it is killed at once

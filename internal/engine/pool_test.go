@@ -17,6 +17,7 @@ import (
 
 	"docstream/internal/engine"
 	"docstream/internal/fault"
+	"docstream/internal/turn"
 	"docstream/schemas"
 )
 
@@ -255,6 +256,28 @@ func TestADocumentHasADeadlineOfItsOwn(t *testing.T) {
 	}
 	if took := time.Since(start); took > 400*time.Millisecond {
 		t.Errorf("the last call of the document took %s", took)
+	}
+}
+
+// A document of many pages comes back for lease after lease, and each page twice where a child serves two stages.
+func TestADocumentCountsOnceForAChild(t *testing.T) {
+	c := config()
+	c.MaxDocuments = 3
+	p, _ := newPool(t, c)
+	first := 0
+	for i, job := range []string{"a", "b", "a", "a", "b", "b", "c", "c"} {
+		s, err := p.Lease(turn.With(t.Context(), turn.Claim{Lane: "normal", Tenant: "acme", Job: job}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid := factsOf(t, s).PID
+		s.Release()
+		if i == 0 {
+			first = pid
+		}
+		if old := i < 7; (pid == first) != old {
+			t.Errorf("lease %d, of %s: child %d, the first was %d", i, job, pid, first)
+		}
 	}
 }
 

@@ -155,7 +155,7 @@ func (s *Slot) exchange(ctx context.Context, method string, b *buffers) (answer,
 
 // yield gives a child the niceness of the lane it works for. Where it cannot, a page is only slower.
 func (s *Slot) yield(c *child) {
-	nice := s.pool.cfg.niceness(s.place.Lane())
+	nice := s.pool.cfg.niceness(s.place.Claim().Lane)
 	if s.pool.nicer && nice != c.nice && renice(c.pid, nice) == nil {
 		c.nice = nice
 	}
@@ -210,7 +210,8 @@ func (s *Slot) isClosed() bool {
 	}
 }
 
-// Release gives the place back and counts the lease as one document. A child that has done its share, or has grown above its memory
+// Release gives the place back and counts the document of the lease, once for a child however many leases it takes: a document that nobody named
+// is another one each time. A child that has done its share, or has grown above its memory
 // mark, is replaced now and not between two calls of a lease, so that no open document is lost. A second Release does nothing.
 func (s *Slot) Release() {
 	seat := s.seat
@@ -218,7 +219,7 @@ func (s *Slot) Release() {
 		return
 	}
 	if c := seat.child; c != nil {
-		c.leases++
+		c.served.count(s.place.Claim())
 		if reason := s.pool.worn(c); reason != "" {
 			s.pool.discard(seat, reason)
 		}
@@ -288,7 +289,7 @@ func (p *Pool) worn(c *child) string {
 	switch {
 	case c.dead():
 		return "died idle"
-	case c.leases >= p.cfg.MaxDocuments:
+	case c.served.number() >= p.cfg.MaxDocuments:
 		return "documents"
 	case c.calls >= p.cfg.MaxPages:
 		return "pages"

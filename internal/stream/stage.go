@@ -99,7 +99,7 @@ func (l *laneRunner[I]) one(ctx context.Context, r *kgo.Record) ([]*kgo.Record, 
 	}
 	ctx, span := l.h.trace(ctx, r, l.spec.Name, e)
 	defer span.End()
-	ctx = turn.With(ctx, turn.Claim{Lane: l.lane.Priority, Tenant: e.Envelope().Tenant})
+	ctx = turn.With(ctx, turn.Claim{Lane: l.lane.Priority, Tenant: e.Envelope().Tenant, Job: e.Envelope().JobID})
 
 	made := l.h.made(r)
 	out, err := l.attempt(ctx, r, e, made)

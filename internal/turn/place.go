@@ -13,8 +13,8 @@ type Place struct {
 	units int // since it was entered
 }
 
-// Lane is the lane it was claimed for.
-func (p *Place) Lane() string { return p.claim.Lane }
+// Claim is for whom it was claimed.
+func (p *Place) Claim() Claim { return p.claim }
 
 // Keep is asked between two units, and counts the next. False says that somebody who waits goes first: the holder has to leave, and may return.
 func (p *Place) Keep() bool {

@@ -15,8 +15,8 @@ import (
 // opening a document again for one. To a heavier lane it gives way after each.
 const patience = 4
 
-// Claim says for whom a place is wanted.
-type Claim struct{ Lane, Tenant string }
+// Claim says for whom a place is wanted. The job counts for nobody's turn.
+type Claim struct{ Lane, Tenant, Job string }
 
 type claimKey struct{}
 
