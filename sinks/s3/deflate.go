@@ -45,19 +45,16 @@ func (deflate) Compress(src []byte) ([]byte, error) {
 const maxBlock = 64 << 20
 
 // Decompress returns a block.
-func (d deflate) Decompress(src []byte) ([]byte, error) { return d.DecompressBounded(src, maxBlock) }
-
-// DecompressBounded returns a block of at most max bytes.
-func (deflate) DecompressBounded(src []byte, max int64) ([]byte, error) {
+func (deflate) Decompress(src []byte) ([]byte, error) {
 	r := inflaters.Get().(io.ReadCloser)
 	defer inflaters.Put(r)
 	if err := r.(flate.Resetter).Reset(bytes.NewReader(src), nil); err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer
-	out.Grow(int(min(8*int64(len(src)), max, 2*blockBytes))) // most blocks fit
-	n, err := io.Copy(&out, io.LimitReader(r, max+1))
-	if err == nil && n > max {
+	out.Grow(min(16*len(src), blockBytes+blockBytes/8)) // nearly every block fits
+	n, err := io.Copy(&out, io.LimitReader(r, maxBlock+1))
+	if err == nil && n > maxBlock {
 		err = errors.New("a block is larger than any this archive writes")
 	}
 	return out.Bytes(), err

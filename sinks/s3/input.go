@@ -1,31 +1,47 @@
 package s3
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
 	"io"
+	"runtime"
 
-	"github.com/twmb/avro/ocf"
+	"github.com/twmb/avro"
 
 	"docstream/schemas"
 )
 
-// input is a file that is being read.
+// input is a file that is being read: its head, then one block after the other. While a block's records are taken, those behind it are opened,
+// one a processor: what is held is bounded (P6), and a reader is no slower than its processors.
 type input struct {
 	span
-	texts  map[int]string
-	from   io.Reader
-	failed error // of the store; any other error lies in the file
-	avro   *ocf.Reader
+	texts   map[int]string
+	from    io.Reader
+	failed  error // of the store; any other error lies in the file
+	blocks  *blocks
+	written *avro.Schema // nil: as this version writes
+
+	ahead []*block
+	end   error // of reading blocks; io.EOF after the last
 }
 
 // openFile reads the head of a file. The input is returned also where that fails.
 func openFile(body io.Reader) (*input, error) {
 	in := &input{from: body}
-	r, err := ocf.NewReader(in, ocf.WithCodec(deflate{}), ocf.WithReaderSchema(storedSchema), ocf.WithMaxDecompressedBlockBytes(maxBlock))
+	b, err := openBlocks(bufio.NewReaderSize(in, 2*blockBytes))
+	if err != nil {
+		return in, cmp.Or(in.failed, err)
+	}
+	in.blocks = b
+	written, err := avro.Parse(string(b.meta[metaAvro]))
+	if err == nil && !bytes.Equal(written.Canonical(), envelopeSchema.Canonical()) {
+		in.written, err = avro.Resolve(written, storedSchema)
+	}
 	if err != nil {
 		return in, err
 	}
-	in.avro = r
-	in.span, in.texts, err = readSpan(r.Metadata())
+	in.span, in.texts, err = readSpan(b.meta)
 	return in, err
 }
 
@@ -38,13 +54,25 @@ func (in *input) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// record returns the next record, io.EOF after the last.
-func (in *input) record() (schemas.Record, error) {
-	var e stored
-	if err := in.avro.Decode(&e); err != nil {
-		return schemas.Record{}, err
+// next returns the next records and what is wrong behind them; io.EOF after the last.
+func (in *input) next() ([]schemas.Record, error) {
+	for in.end == nil && len(in.ahead) <= runtime.GOMAXPROCS(0) {
+		b, err := in.blocks.next()
+		if err != nil {
+			in.end = err
+			break
+		}
+		in.ahead = append(in.ahead, b)
+		go b.open(in.written, in.texts)
 	}
-	r := e.open()
-	r.Schema = in.texts[r.SchemaID]
-	return r, nil
+	if len(in.ahead) == 0 {
+		if in.failed != nil {
+			return nil, in.failed
+		}
+		return nil, in.end
+	}
+	b := in.ahead[0]
+	in.ahead = in.ahead[1:]
+	<-b.opened
+	return b.records, b.err
 }

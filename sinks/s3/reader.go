@@ -14,7 +14,7 @@ import (
 	"docstream/schemas"
 )
 
-// Reader reads the archive. It holds the names of the files of one topic and one block of one file at a time, whatever the size of the
+// Reader reads the archive. It holds the names of the files of one topic and a few blocks of one file at a time, whatever the size of the
 // archive (P6).
 type Reader struct {
 	objects Objects
@@ -61,7 +61,8 @@ func (r *Reader) Read(ctx context.Context, topics []string, from, to time.Time, 
 }
 
 // Select yields what is selected: topic by topic, in it partition by partition, in it by offset, each record once. An error of yield ends it
-// and is returned as it is. The records carry the text of their schema, see [schemas.Archived].
+// and is returned as it is. The records carry the text of their schema, see [schemas.Archived]. They are to be read only, and those of a
+// block share its memory: who keeps one of them keeps all.
 func (r *Reader) Select(ctx context.Context, s Selection, yield func(schemas.Record) error) error {
 	for _, topic := range s.Topics {
 		if err := r.topic(ctx, topic, s, yield); err != nil {
@@ -279,7 +280,13 @@ func (c *chain) records(ctx context.Context, f name) error {
 	}
 	var n int64
 	for {
-		rec, err := in.record()
+		records, err := in.next()
+		for i := range records {
+			if err := c.give(&records[i]); err != nil {
+				return err
+			}
+		}
+		n += int64(len(records))
 		if err == io.EOF && n == in.Records {
 			c.next, c.given = in.Next, max(c.given, in.Next)
 			return nil
@@ -290,28 +297,24 @@ func (c *chain) records(ctx context.Context, f name) error {
 		if err != nil {
 			return c.broken(f, in.span, in, err)
 		}
-		n++
-		if err := c.give(rec); err != nil {
-			return err
-		}
 	}
 }
 
 // broken says whether a file is damaged or the store broke off.
 func (c *chain) broken(f name, of span, in *input, err error) error {
-	if in != nil && in.failed != nil {
-		return in.failed
+	if in.failed != nil && err == in.failed {
+		return err
 	}
 	return &Damage{File: f.key(), First: max(f.first, c.given), Next: of.Next, Err: err}
 }
 
 // give yields a record that is selected.
-func (c *chain) give(r schemas.Record) error {
+func (c *chain) give(r *schemas.Record) error {
 	if r.Offset < c.given || c.s.Next > 0 && r.Offset >= c.s.Next {
 		return nil
 	}
 	if (c.s.From.IsZero() || !r.Timestamp.Before(c.s.From)) && (c.s.To.IsZero() || r.Timestamp.Before(c.s.To)) {
-		if c.stop = c.yield(r); c.stop != nil {
+		if c.stop = c.yield(*r); c.stop != nil {
 			return c.stop
 		}
 	}
