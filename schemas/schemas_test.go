@@ -396,6 +396,7 @@ func TestIdentities(t *testing.T) {
 
 func TestSignatures(t *testing.T) {
 	k := schemas.SigningKey{ID: "k1", Secret: []byte("secret")}
+	checker := k.Checker()
 	good := k.Sign("topic", []byte("value"))
 	for _, c := range []struct {
 		name, signature, topic, value string
@@ -408,7 +409,7 @@ func TestSignatures(t *testing.T) {
 		{"nothing", "", "topic", "value", false},
 		{"no base64", "k1:%%", "topic", "value", false},
 	} {
-		if got := k.Verify(c.signature, c.topic, []byte(c.value)); got != c.want {
+		if got := k.Verify(c.signature, c.topic, []byte(c.value)); got != c.want || checker.Verify(c.signature, c.topic, []byte(c.value)) != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}

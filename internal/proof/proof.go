@@ -58,6 +58,7 @@ type Record struct {
 type Verifier struct {
 	cfg   Config
 	house schemas.SigningKey
+	ours  *schemas.Checker // of the house key
 	plan  topology.Config
 	log   *slog.Logger
 	lanes map[string]topology.Lane // by full name
@@ -71,7 +72,7 @@ type Verifier struct {
 // key is a producer key that could be opened.
 type key struct {
 	tenant  string
-	signing schemas.SigningKey
+	check   *schemas.Checker
 	retired bool
 	ends    map[place]int64
 	revoked bool
@@ -84,7 +85,7 @@ type place struct {
 
 // New returns a verifier that knows the house key only; [Verifier.Take] teaches it the others.
 func New(cfg Config, house schemas.SigningKey, plan topology.Config, log *slog.Logger) *Verifier {
-	v := &Verifier{cfg: cfg, house: house, plan: plan, log: log, lanes: map[string]topology.Lane{}, keys: map[string]key{}}
+	v := &Verifier{cfg: cfg, house: house, ours: house.Checker(), plan: plan, log: log, lanes: map[string]topology.Lane{}, keys: map[string]key{}}
 	for _, l := range topology.Documents.All() {
 		v.lanes[plan.Name(l.Topic)] = l
 	}
@@ -118,7 +119,7 @@ func (v *Verifier) Take(name string, e schemas.Event) {
 		v.log.Error("a producer key cannot be opened; what it signed is refused", "key_id", k.KeyID, "tenant", k.Tenant, "error", err)
 		known.revoked = true
 	}
-	known.signing = schemas.SigningKey{ID: k.KeyID, Secret: secret}
+	known.check = schemas.SigningKey{ID: k.KeyID, Secret: secret}.Checker()
 	v.mu.Lock()
 	v.keys[k.KeyID] = known
 	v.mu.Unlock()
@@ -139,7 +140,7 @@ func (v *Verifier) Prove(ctx context.Context, r Record) (Writer, error) {
 	case r.Signature == "":
 		return Writer{}, without("it has no signature")
 	case id == v.house.ID:
-		if !v.house.Verify(r.Signature, r.Topic, r.Value) {
+		if !v.ours.Verify(r.Signature, r.Topic, r.Value) {
 			return Writer{}, without("its signature is not the house's")
 		}
 		w.any, w.house = true, true
@@ -153,7 +154,7 @@ func (v *Verifier) Prove(ctx context.Context, r Record) (Writer, error) {
 		return Writer{}, without("nobody knows its key")
 	case k.revoked:
 		return Writer{}, without("its key " + id + " was revoked")
-	case !k.signing.Verify(r.Signature, r.Topic, r.Value):
+	case !k.check.Verify(r.Signature, r.Topic, r.Value):
 		return Writer{}, without("its signature is not that of key " + id)
 	case k.retired && r.Offset >= k.ends[place{r.Topic, r.Partition}]:
 		return Writer{}, without("its key " + id + " had retired")
