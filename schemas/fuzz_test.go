@@ -18,11 +18,17 @@ func FuzzRecord(f *testing.F) {
 	}
 	f.Add(good[5:])
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if e, err := c.Decode(t.Context(), append(good[:5:5], body...)); err == nil && e == nil {
+		wire, o := append(good[:5:5], body...), &schemas.DocumentSubmitted{}
+		e, err := c.Decode(t.Context(), wire)
+		if err == nil && e == nil {
 			t.Fatal("neither an event nor an error")
 		}
-		if o, err := c.Outline(t.Context(), append(good[:5:5], body...)); err == nil && o == nil {
-			t.Fatal("neither an outline nor an error")
+		if c.Outline(t.Context(), wire, o) != nil || err != nil {
+			return
+		}
+		if d := e.(*schemas.DocumentSubmitted); d.Tenant != o.Tenant || d.JobID != o.JobID || d.Run != o.Run || d.FromPage != o.FromPage ||
+			!d.SubmittedAt.Equal(o.SubmittedAt) || d.Source.MediaType != o.Source.MediaType {
+			t.Fatalf("the outline is %+v of %+v", o, d)
 		}
 	})
 }

@@ -9,17 +9,7 @@ import (
 	"github.com/twmb/avro"
 )
 
-// outlineSchema is what an outline reads of a submission.
-var outlineSchema = avro.MustParse(`{"type": "record", "name": "DocumentSubmitted", "namespace": "docstream", "fields": [
-	{"name": "tenant", "type": "string", "default": ""},
-	{"name": "job_id", "type": "string", "default": ""},
-	{"name": "run", "type": "int", "default": 0},
-	{"name": "submitted_at", "type": "long", "default": 0},
-	{"name": "from_page", "type": "int", "default": 1},
-	{"name": "source", "type": {"type": "record", "name": "Source", "fields": [{"name": "media_type", "type": "string", "default": ""}]}, "default": {"media_type": ""}}
-]}`)
-
-// outline has the fields of outlineSchema.
+// outline is what an outline reads of a submission. What a writer does not say stays as it is.
 type outline struct {
 	Tenant      string `avro:"tenant"`
 	JobID       string `avro:"job_id"`
@@ -31,42 +21,42 @@ type outline struct {
 	} `avro:"source"`
 }
 
-// outlines are the readers of outlines by the id of the writer's schema; nil: of that schema there is none.
+// outlines are the schemas of submissions by their id; nil: of that schema there is no outline.
 type outlines struct {
 	mu   sync.RWMutex
 	read map[int]*avro.Schema
 }
 
-// Outline reads of a submission whose job it is, when it was accepted, from which page on and of which media type; the rest is passed over,
-// which takes a tenth of the time of [Codec.Decode]. An error that is [ErrUndecodable] lies in the bytes: they are no submission.
-func (c *Codec) Outline(ctx context.Context, b []byte) (s *DocumentSubmitted, err error) {
+// Outline reads of a submission whose job it is, when it was accepted, from which page on and of which media type, and nothing else of s is
+// touched; the rest is passed over, which takes a fraction of the time of [Codec.Decode]. The texts lie in b, which is not to be changed. An
+// error that is [ErrUndecodable] lies in the bytes: they are no submission.
+func (c *Codec) Outline(ctx context.Context, b []byte, s *DocumentSubmitted) (err error) {
 	id, body, err := c.header.DecodeID(b)
 	if err != nil {
-		return nil, fmt.Errorf("%w: no wire format header", ErrUndecodable)
+		return fmt.Errorf("%w: no wire format header", ErrUndecodable)
 	}
 	from, err := c.outline(ctx, id)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { // bytes and schema are other people's
 		if p := recover(); p != nil {
-			s, err = nil, fmt.Errorf("%w: %v", ErrUndecodable, p)
+			err = fmt.Errorf("%w: %v", ErrUndecodable, p)
 		}
 	}()
-	var o outline
-	rest, err := from.Decode(body, &o)
+	o := outline{FromPage: 1}
+	rest, err := from.Decode(body, &o, avro.SkipUnknown(), avro.AliasInput())
 	if err != nil || len(rest) > 0 {
-		return nil, fmt.Errorf("%w: a submission with %d bytes left over: %w", ErrUndecodable, len(rest), err)
+		return fmt.Errorf("%w: a submission with %d bytes left over: %w", ErrUndecodable, len(rest), err)
 	}
-	s = &DocumentSubmitted{Head: Head{Tenant: o.Tenant, JobID: o.JobID, Run: int(o.Run)}, FromPage: int(o.FromPage)}
-	s.Source.MediaType = o.Source.MediaType
-	if o.SubmittedAt != 0 {
+	s.Tenant, s.JobID, s.Run, s.FromPage, s.Source.MediaType = o.Tenant, o.JobID, int(o.Run), int(o.FromPage), o.Source.MediaType
+	if s.SubmittedAt = (time.Time{}); o.SubmittedAt != 0 {
 		s.SubmittedAt = time.UnixMicro(o.SubmittedAt).UTC()
 	}
-	return s, nil
+	return nil
 }
 
-// outline returns the reader for a writer's schema.
+// outline returns the schema of a submission.
 func (c *Codec) outline(ctx context.Context, id int) (*avro.Schema, error) {
 	c.outlines.mu.RLock()
 	from, known := c.outlines.read[id]
@@ -76,8 +66,8 @@ func (c *Codec) outline(ctx context.Context, id int) (*avro.Schema, error) {
 		if err != nil {
 			return nil, err
 		}
-		if written, err := avro.Parse(r.codec.Schema()); err == nil && r.kind == (&DocumentSubmitted{}).Kind() {
-			from, _ = avro.Resolve(written, outlineSchema)
+		if r.kind == (&DocumentSubmitted{}).Kind() {
+			from, _ = avro.Parse(r.codec.Schema())
 		}
 		c.outlines.mu.Lock()
 		if c.outlines.read == nil {

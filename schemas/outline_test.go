@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
 	"pgregory.net/rapid"
@@ -23,8 +24,8 @@ func TestAnOutlineSaysWhatTheWholeSubmissionSays(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		out, err := c.Outline(t.Context(), wire)
-		if err != nil {
+		out := &schemas.DocumentSubmitted{}
+		if err := c.Outline(t.Context(), wire, out); err != nil {
 			rt.Fatal(err)
 		}
 		want := &schemas.DocumentSubmitted{Head: schemas.Head{Tenant: in.Tenant, JobID: in.JobID, Run: in.Run, SubmittedAt: in.SubmittedAt}, FromPage: in.FromPage,
@@ -41,7 +42,8 @@ func TestAnOutlineOfAnOlderSubmissionHasTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := c.Outline(t.Context(), []byte{0, 0, 0, 0, byte(s.ID), 6, 'r', 'e', 'd', 10, 'j', 'o', 'b', '_', 'x'})
+	got := &schemas.DocumentSubmitted{Head: schemas.Head{Tenant: "another", SubmittedAt: time.Now()}, FromPage: 7} // what was read before is gone
+	err = c.Outline(t.Context(), []byte{0, 0, 0, 0, byte(s.ID), 6, 'r', 'e', 'd', 10, 'j', 'o', 'b', '_', 'x'}, got)
 	if want := (&schemas.DocumentSubmitted{Head: schemas.Head{JobID: "job_x"}, FromPage: 1}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v %v, want %+v", got, err, want)
 	}
@@ -65,7 +67,7 @@ func TestOnlySubmissionsHaveAnOutline(t *testing.T) {
 	for name, b := range map[string][]byte{"nothing": nil, "plain JSON": []byte(`{"a":1}`), "an unknown schema id": {0, 0, 0, 9, 9, 1}, "another event": page,
 		"cut short": good[:len(good)-1], "with bytes behind": append(append([]byte{}, good...), 0)} {
 		for range 2 { // what is known of a schema is remembered
-			if _, err := c.Outline(t.Context(), b); !errors.Is(err, schemas.ErrUndecodable) {
+			if err := c.Outline(t.Context(), b, &schemas.DocumentSubmitted{}); !errors.Is(err, schemas.ErrUndecodable) {
 				t.Errorf("%s: %v, want undecodable", name, err)
 			}
 		}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +46,40 @@ func TestTheNewestVersionWinsWhateverTheOrder(t *testing.T) {
 	v.fresh(t)
 	if got, _ := v.Job("acme", job); got.Run != best.run {
 		t.Errorf("P4: a submission took it back to %+v", got)
+	}
+}
+
+func TestAGlanceAtManyShowsWhatALookUpOfEachDoes(t *testing.T) {
+	w := newWorld(t)
+	v := w.view()
+	var jobs []string
+	for i := range 40 {
+		tenant, job := []string{"acme", "beta"}[i%2], newJob()
+		jobs = append(jobs, tenant+"/"+job, "acme/"+job, tenant+"/"+newJob())
+		if i%4 == 0 {
+			w.publish(submission(tenant, job))
+		} else {
+			w.publish(snapshot(tenant, job, i, 3, schemas.Completed))
+		}
+	}
+	jobs = append(jobs, jobs[0], "", "acme/", "acme/job_x")
+	rand.Shuffle(len(jobs), func(i, j int) { jobs[i], jobs[j] = jobs[j], jobs[i] })
+	v.fresh(t)
+	for _, n := range []int{0, 1, len(jobs)} {
+		got := v.Glance(jobs[:n])
+		if len(got) != n {
+			t.Fatalf("%d answers about %d jobs", len(got), n)
+		}
+		for i, key := range jobs[:n] {
+			tenant, job, _ := strings.Cut(key, "/")
+			if want, _ := v.Job(tenant, job); !reflect.DeepEqual(got[i], want) {
+				t.Errorf("P8: %s is %+v, not %+v", key, got[i], want)
+			}
+		}
+	}
+	v.stop()
+	if got := v.Glance(jobs); slices.ContainsFunc(got, func(s *schemas.JobSnapshot) bool { return s != nil }) {
+		t.Error("a view that was stopped knows jobs")
 	}
 }
 

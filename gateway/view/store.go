@@ -137,7 +137,9 @@ func (r row) newer(old row) bool {
 }
 
 // rowKey is where a job lies. Tenants hold no slash, so no tenant's key can reach into another's (P8).
-func rowKey(tenant, job string) []byte { return []byte("j" + tenant + "/" + job) }
+func rowKey(tenant, job string) []byte { return []byte(jobsPrefix + tenant + "/" + job) }
+
+const jobsPrefix = "j"
 
 // listKey sorts a tenant's jobs by the time they were accepted, then by id.
 func listKey(tenant string, submitted time.Time, job string) []byte {

@@ -149,7 +149,7 @@ func (w *work) answer(ctx context.Context, n entry) (answer, error) {
 	if _, _, ours := names(job, w.e.ReplayID); ours { // asked for before a crash
 		return answer{outcome: asked, pages: pages(job)}, nil
 	}
-	if job != nil && !schemas.Terminal(job.Status) || !w.sel.stands(d, job) {
+	if job != nil && !schemas.Terminal(job.Status) || !w.sel.stands(d.Source.MediaType, job) {
 		return answer{outcome: skipped}, nil
 	}
 	if d.Source.Key == "" && d.Source.URL != "" { // what was fetched once is never fetched again

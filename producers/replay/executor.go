@@ -24,6 +24,8 @@ type Jobs interface {
 	// Caught waits until every fact written before the call was folded, and the view holds the outcome.
 	Caught(context.Context) error
 	Job(tenant, job string) (*schemas.JobSnapshot, bool)
+	// Glance is Job of many, each named as tenant/job; nil for those that are not known.
+	Glance(jobs []string) []*schemas.JobSnapshot
 	Replay(tenant, id string) (*schemas.ReplayChanged, bool)
 	LiveReplays() ([]*schemas.ReplayChanged, error)
 }

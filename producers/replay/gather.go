@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"docstream/producers/ended"
 	"docstream/schemas"
 )
 
@@ -85,28 +87,40 @@ func (w *work) read(ctx context.Context, hand func(*part) error) error {
 
 // pick looks at each record of a part. A part with an error is not picked.
 func (w *work) pick(ctx context.Context, p *part) error {
-	for _, r := range p.records {
-		d, err := w.submission(ctx, r)
+	var meant []entry
+	var keys, media []string
+	var outline schemas.DocumentSubmitted // of one record after the other: most of a submission is not looked at
+	for i := range p.records {
+		r := &p.records[i]
+		d, err := w.submission(ctx, r, &outline)
 		if err != nil {
 			return err
 		}
 		if d == nil || !w.sel.submitted(w.e.Tenant, d, w.e.CreatedAt) {
 			continue
 		}
-		job := w.job(d.Tenant, d.JobID)
+		one := entry{key: planKey(d)}
+		if w.e.Mode != Dry { // nothing is asked for of what is only counted
+			one.wire = r.Value
+		}
+		meant, keys, media = append(meant, one), append(keys, one.key), append(media, d.Source.MediaType)
+	}
+	for i, job := range w.x.Jobs.Glance(keys) {
 		if job == nil && w.sel.asks() {
-			if job, err = w.known(ctx, d.Tenant, d.JobID); err != nil {
+			tenant, id, _ := strings.Cut(keys[i], "/")
+			var err error
+			if job, err = ended.Job(ctx, w.x.Objects, tenant, id); err != nil {
 				return err
 			}
 		}
-		if _, _, ours := names(job, w.e.ReplayID); !ours && !w.sel.stands(d, job) {
+		if _, _, ours := names(job, w.e.ReplayID); !ours && !w.sel.stands(media[i], job) {
 			continue
 		}
 		status := "unknown"
 		if job != nil {
 			status = job.Status
 		}
-		p.jobs = append(p.jobs, entry{planKey(d), r.Value})
+		p.jobs = append(p.jobs, meant[i])
 		p.counts = append(p.counts, schemas.StatusCount{Status: status, Jobs: 1, Pages: pages(job)})
 	}
 	close(p.picked)
@@ -136,19 +150,19 @@ func (w *work) take(p *part, counts map[string]*schemas.StatusCount) error {
 
 // submission reads of a record of a lane what a selection looks at; nil where it is no submission that can be believed (P8). What the house
 // signed is not read whole: it was held to the rules before.
-func (w *work) submission(ctx context.Context, r Record) (*schemas.DocumentSubmitted, error) {
-	who, err := w.x.Proof.Prove(ctx, r)
+func (w *work) submission(ctx context.Context, r *Record, outline *schemas.DocumentSubmitted) (d *schemas.DocumentSubmitted, err error) {
+	who, err := w.x.Proof.Prove(ctx, *r)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	if err != nil {
 		return nil, nil
 	}
-	read := w.x.Codec.Outline
-	if !who.House() {
-		read = w.whole
+	if d = outline; who.House() {
+		err = w.x.Codec.Outline(ctx, r.Value, d)
+	} else {
+		d, err = w.whole(ctx, r.Value)
 	}
-	d, err := read(ctx, r.Value)
 	if errors.Is(err, schemas.ErrUndecodable) {
 		return nil, nil
 	}

@@ -1,20 +1,22 @@
 package replay
 
 import (
+	"hash/maphash"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 
 	"docstream/schemas"
 )
 
-// plan is the selected jobs in the order of their keys, each with its submission, on local disk: what it holds in memory is bounded
-// whatever the selection (P6). It can be made again from the log, so nothing is synced.
+// plan is the selected jobs in the order of their keys, each with its submission where runs are asked for, on local disk: what it holds in
+// memory is bounded whatever the selection (P6). It can be made again from the log, so nothing is synced.
 type plan struct {
-	db  *pebble.DB
-	dir string
+	db   *pebble.DB
+	dir  string
+	seen seen
 }
 
 // planPrefix begins the name of every plan's folder.
@@ -43,17 +45,13 @@ func newPlan(dir string) (*plan, error) {
 	}
 	cache := pebble.NewCache(4 << 20)
 	defer cache.Unref()
-	o := &pebble.Options{Cache: cache, MemTableSize: 8 << 20, MaxOpenFiles: 64, DisableWAL: true,
-		FormatMajorVersion: pebble.FormatNewest, Logger: silent{}}
-	for i := range o.Levels { // most jobs are new to the plan: that they are is seldom looked up on disk
-		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-	}
-	db, err := pebble.Open(dir, o)
+	db, err := pebble.Open(dir, &pebble.Options{Cache: cache, MemTableSize: 8 << 20, MaxOpenFiles: 64, DisableWAL: true,
+		FormatMajorVersion: pebble.FormatNewest, Logger: silent{}})
 	if err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, err
 	}
-	return &plan{db, dir}, nil
+	return &plan{db, dir, newSeen()}, nil
 }
 
 func (p *plan) close() {
@@ -66,26 +64,59 @@ func planKey(e *schemas.DocumentSubmitted) string { return e.Tenant + "/" + e.Jo
 
 // add takes jobs and reports which of them are new to the plan: of those that stand twice among them, the first is.
 func (p *plan) add(jobs []entry) ([]bool, error) {
-	fresh, among := make([]bool, len(jobs)), make(map[string]bool, len(jobs))
+	fresh := make([]bool, len(jobs))
 	b := p.db.NewBatch()
 	defer b.Close()
 	for i, n := range jobs {
-		if among[n.key] {
-			continue
+		if p.seen.add(n.key) {
+			has, err := p.has(n.key)
+			if err != nil {
+				return nil, err
+			}
+			if has || slices.ContainsFunc(jobs[:i], func(o entry) bool { return o.key == n.key }) {
+				continue
+			}
 		}
-		among[n.key] = true
-		_, closer, err := p.db.Get([]byte(n.key))
-		if err == nil {
-			err = closer.Close()
-		} else if err == pebble.ErrNotFound {
-			fresh[i] = true
-			err = b.Set([]byte(n.key), n.wire, nil)
-		}
-		if err != nil {
+		fresh[i] = true
+		if err := b.Set([]byte(n.key), n.wire, nil); err != nil {
 			return nil, err
 		}
 	}
 	return fresh, b.Commit(pebble.NoSync)
+}
+
+func (p *plan) has(key string) (bool, error) {
+	_, closer, err := p.db.Get([]byte(key))
+	if err == pebble.ErrNotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, closer.Close()
+}
+
+// seen tells a key that was never given from one that perhaps was. Most jobs are new to a plan, and asking it costs more than all the rest
+// that is done with one.
+type seen struct {
+	seed maphash.Seed
+	bits []uint64
+}
+
+// seenBits are 2 MiB: of a million new keys the last are taken for perhaps given one time in eighty.
+const seenBits = 1 << 24
+
+func newSeen() seen { return seen{maphash.MakeSeed(), make([]uint64, seenBits/64)} }
+
+// add gives a key and reports whether it perhaps was given before: all its bits are set.
+func (s seen) add(key string) bool {
+	h, before := maphash.String(s.seed, key), true
+	for _, at := range [2]uint64{h % seenBits, (h >> 32) % seenBits} {
+		word, bit := &s.bits[at/64], uint64(1)<<(at%64)
+		before = before && *word&bit != 0
+		*word |= bit
+	}
+	return before
 }
 
 // entry is one job of a plan.

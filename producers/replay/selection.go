@@ -112,10 +112,9 @@ func (s selection) submitted(tenant string, e *schemas.DocumentSubmitted, until 
 // asks reports whether any criterion is about the newest run of a job.
 func (s selection) asks() bool { return len(s.Statuses)+len(s.Codes)+len(s.Pipelines) > 0 }
 
-// stands reports whether a job meets the criteria that are about its newest run. A job of which nobody has kept how it ended meets only
+// stands reports whether a job meets the criteria that are about its newest run; media is the type its submission names. A job of which nobody has kept how it ended meets only
 // selections that do not ask.
-func (s selection) stands(e *schemas.DocumentSubmitted, job *schemas.JobSnapshot) bool {
-	media := e.Source.MediaType
+func (s selection) stands(media string, job *schemas.JobSnapshot) bool {
 	if job == nil {
 		return !s.asks() && s.medium(media)
 	}
