@@ -35,8 +35,8 @@ func (p *program) benchReplayCommand() *cobra.Command {
 	var o replayBench
 	c := &cobra.Command{Use: "replay", Short: "Measure what a replay costs live documents", Args: cobra.NoArgs,
 		Long: "Submit one-page texts to the running one-machine service, then measure how long live ones take from accepted to done, at a steady\n" +
-			"rate: alone, while all of the first are replayed, and alone again. Print the 95th percentiles and their ratio. The documents stay,\n" +
-			"so the service is fuller afterwards.\n\n" +
+			"rate: in rounds, alone while the replay of the first rests and beside it while it goes on. Print the times of each round, those of all\n" +
+			"rounds together and the ratio of their 95th percentiles. The documents stay, so the service is fuller afterwards.\n\n" +
 			"--events N lays an archive of N submissions that nobody has worked on, of which small documents exist, and replays that: it prints how\n" +
 			"fast a dry run reads them beside a bare consumer of the same records, in turn; whether the dry run said what the run did; what was\n" +
 			"uploaded; and the sum of all jobs' states as the fold wrote them and as the same facts give them once more. The archive is removed\n" +
@@ -49,18 +49,21 @@ func (p *program) benchReplayCommand() *cobra.Command {
 			if o.events < 0 || o.events > 1_000_000 || o.rounds < 1 || o.rounds > 20 {
 				return fail(exitUsage, "--events is up to 1000000, --rounds 1 to 20")
 			}
+			if need := rate * float64(o.rounds*o.live) / o.liveRate; !o.count && need > float64(max(o.jobs, o.events)) {
+				return fail(exitUsage, "a replay of %.0f lasts for %d rounds of %d documents at this rate", need, o.rounds, o.live)
+			}
 			if o.events > 0 {
 				return p.benchArchive(c.Context(), o, rate)
 			}
 			return p.benchReplay(c.Context(), o, rate)
 		}}
 	f := c.Flags()
-	f.IntVar(&o.jobs, "jobs", 1000, "documents to replay")
-	f.IntVar(&o.live, "live", 100, "live documents in each condition")
+	f.IntVar(&o.jobs, "jobs", 2000, "documents to replay")
+	f.IntVar(&o.live, "live", 50, "live documents in each condition of a round")
 	f.Float64Var(&o.liveRate, "live-rate", 2, "live documents a second")
 	f.StringVar(&o.rate, "rate", "20/s", "rate of the replay")
 	f.IntVar(&o.events, "events", 0, "replay so many archived submissions instead of documents that are submitted first")
-	f.IntVar(&o.rounds, "rounds", 3, "dry runs and bare readings of --events")
+	f.IntVar(&o.rounds, "rounds", 3, "rounds of live documents alone and beside the replay; of --events also dry runs and bare readings")
 	f.BoolVar(&o.count, "count", false, "with --events: dry runs only")
 	f.DurationVar(&o.drain, "drain", 15*time.Minute, "how long to wait for the documents to end")
 	return c
@@ -77,8 +80,9 @@ type liveTimes struct {
 
 // replayCost is what bench replay prints.
 type replayCost struct {
-	Times  []liveTimes   `json:"times"`
-	Ratio  float64       `json:"ratio"` // p95 during the replay over the worse one alone
+	Rounds []liveTimes   `json:"rounds"` // alone and during in turn
+	Times  []liveTimes   `json:"times"`  // of all rounds: alone, during
+	Ratio  float64       `json:"ratio"`  // p95 of all rounds during the replay over alone
 	Replay replay.Report `json:"replay"`
 	Asked  int64         `json:"asked_during"` // runs asked for while live documents were measured
 }
@@ -107,43 +111,100 @@ func (p *program) benchReplay(ctx context.Context, o replayBench, rate float64) 
 	return p.printReplayCost(*out)
 }
 
-// beside measures live documents alone, beside a replay, and alone again once that has ended.
+// conditions of live documents.
+var conditions = [2]string{"alone", "during the replay"}
+
+// beside measures live documents alone and beside a replay in turn, so that what else changes on the machine falls on both; then the replay
+// goes on to its end.
 func (b *replayMeasure) beside(ctx context.Context, r replay.Request) (*replayCost, error) {
 	out := &replayCost{}
-	one := func(condition string) error {
-		t, err := b.measure(ctx, condition)
-		out.Times = append(out.Times, t)
-		return err
-	}
-	if err := one("alone"); err != nil {
-		return nil, err
-	}
-	err := b.saying(ctx, func(l *replayLog) error {
-		e, err := b.sayReplay(ctx, l, r)
+	var all [len(conditions)][]time.Duration
+	one := func(condition int) error {
+		times, err := b.measure(ctx)
 		if err != nil {
 			return err
 		}
-		if err := b.until(ctx, func() (bool, error) {
-			err := readSettings(ctx, l.log)
-			return l.newest[e.ReplayID].JobsAsked > 0, err
-		}); err != nil {
+		all[condition] = append(all[condition], times...)
+		out.Rounds = append(out.Rounds, sumUp(conditions[condition], times))
+		return nil
+	}
+	err := b.saying(ctx, func(l *replayLog) error {
+		var e *schemas.ReplayChanged
+		goOn := func() (err error) {
+			if e == nil {
+				e, err = b.sayReplay(ctx, l, r)
+				return err
+			}
+			return b.say(ctx, l, replay.Resume(l.newest[e.ReplayID], time.Now()))
+		}
+		for range b.rounds {
+			if err := one(0); err != nil {
+				return err
+			}
+			if err := goOn(); err != nil {
+				return err
+			}
+			asked, err := b.asked(ctx, l, e.ReplayID)
+			if err != nil {
+				return err
+			}
+			if err := one(1); err != nil {
+				return err
+			}
+			if err := b.rest(ctx, l, e.ReplayID); err != nil {
+				return err
+			}
+			out.Asked += l.newest[e.ReplayID].JobsAsked - asked
+		}
+		if err := goOn(); err != nil {
 			return err
 		}
-		if err := one("during the replay"); err != nil {
-			return err
-		}
-		if err := readSettings(ctx, l.log); err != nil {
-			return err
-		}
-		out.Asked = l.newest[e.ReplayID].JobsAsked
+		var err error
 		out.Replay, err = b.followReplay(ctx, l, e.ReplayID)
 		return err
 	})
-	if err = errors.Join(err, one("alone again")); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	out.Ratio = float64(out.Times[1].P95) / float64(max(out.Times[0].P95, out.Times[2].P95))
+	for i, name := range conditions {
+		out.Times = append(out.Times, sumUp(name+", all", all[i]))
+	}
+	out.Ratio = float64(out.Times[1].P95) / float64(out.Times[0].P95)
 	return out, nil
+}
+
+// asked waits until a replay asks for runs and returns how many it has asked for.
+func (b *replayMeasure) asked(ctx context.Context, l *replayLog, id string) (int64, error) {
+	before := l.newest[id].JobsAsked
+	err := b.until(ctx, func() (bool, error) {
+		err := readSettings(ctx, l.log)
+		return l.newest[id].JobsAsked > before, err
+	})
+	return l.newest[id].JobsAsked, err
+}
+
+// rest lets a replay rest and waits until the runs it has asked for have ended.
+func (b *replayMeasure) rest(ctx context.Context, l *replayLog, id string) error {
+	if err := readSettings(ctx, l.log); err != nil {
+		return err
+	}
+	if err := b.say(ctx, l, replay.Pause(l.newest[id], time.Now())); err != nil {
+		return err
+	}
+	return b.until(ctx, func() (bool, error) {
+		err := readSettings(ctx, l.log)
+		now := l.newest[id]
+		return now.Status == replay.Paused && now.Settled == now.Cursor, err
+	})
+}
+
+// say says how a replay is to stand.
+func (b *replayMeasure) say(ctx context.Context, l *replayLog, e *schemas.ReplayChanged) error {
+	if e == nil {
+		return fail(exitFailed, "the replay ended before its rounds did")
+	}
+	l.newest[e.ReplayID] = e
+	return b.out.Publish(ctx, e, schemas.NewRequestID(time.Now()))
 }
 
 // replayMeasure is a measurement under way.
@@ -151,6 +212,7 @@ type replayMeasure struct {
 	*program
 	replayBench
 	client *client
+	pids   map[string]int // of the service
 	dir    string
 	out    *producers.Producer // says replays
 }
@@ -240,7 +302,7 @@ func (b *replayMeasure) until(ctx context.Context, ok func() (bool, error)) erro
 }
 
 // measure submits live documents at the rate, whatever becomes of them, and asks how long each took once all are submitted.
-func (b *replayMeasure) measure(ctx context.Context, condition string) (liveTimes, error) {
+func (b *replayMeasure) measure(ctx context.Context) ([]time.Duration, error) {
 	tick := time.NewTicker(time.Duration(float64(time.Second) / b.liveRate))
 	defer tick.Stop()
 	ids, errs := make([]string, b.live), make([]error, b.live)
@@ -251,24 +313,24 @@ func (b *replayMeasure) measure(ctx context.Context, condition string) (liveTime
 	}
 	all.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return liveTimes{}, err
+		return nil, err
 	}
 	times := make([]time.Duration, b.live)
 	for i, id := range ids {
 		var err error
 		if times[i], err = b.took(ctx, id); err != nil {
-			return liveTimes{}, err
+			return nil, err
 		}
 	}
-	return sumUp(condition, times), nil
+	return times, nil
 }
 
 func (p *program) printReplayCost(c replayCost) error {
 	if p.json {
 		return p.print(c)
 	}
-	for _, t := range c.Times {
-		fmt.Fprintf(p.stdout, "%-18s %4d documents  p50 %6d ms  p95 %6d ms  max %6d ms\n", t.Condition, t.Count, t.P50.Milliseconds(), t.P95.Milliseconds(), t.Max.Milliseconds())
+	for _, t := range append(c.Rounds, c.Times...) {
+		fmt.Fprintf(p.stdout, "%-22s %4d documents  p50 %6d ms  p95 %6d ms  max %6d ms\n", t.Condition, t.Count, t.P50.Milliseconds(), t.P95.Milliseconds(), t.Max.Milliseconds())
 	}
 	fmt.Fprintf(p.stdout, "p95 during over alone: %.2f; %d runs asked for meanwhile\n", c.Ratio, c.Asked)
 	return p.printReplay(c.Replay)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/ops/bench"
 	"docstream/ops/bench/bare"
 	"docstream/ops/bench/refold"
 	"docstream/producers"
@@ -45,7 +46,7 @@ func (p *program) benchArchive(ctx context.Context, o replayBench, rate float64)
 	if err != nil {
 		return err
 	}
-	b := &replayMeasure{program: p, replayBench: o, client: newClient(d.API, d.APIKey)}
+	b := &replayMeasure{program: p, replayBench: o, client: newClient(d.API, d.APIKey), pids: d.PIDs}
 	fmt.Fprintf(b.stderr, "docstream: laying %d events\n", o.events)
 	plain, err := a.lay(ctx)
 	defer func() { err = errors.Join(err, a.remove(context.WithoutCancel(ctx))) }()
@@ -88,7 +89,7 @@ func (b *replayMeasure) runAll(ctx context.Context, a *laidArchive, rate float64
 		return err
 	}
 	out.Uploads = after - before
-	for _, t := range out.Live.Times {
+	for _, t := range out.Live.Rounds {
 		out.Uploads -= t.Count
 	}
 	last := out.Live.Replay
@@ -146,7 +147,8 @@ func (p *program) printArchiveCost(c archiveCost) error {
 	}
 	w := p.stdout
 	for _, r := range c.Readings {
-		fmt.Fprintf(w, "%-8s %7d events %8.0f ms %9.0f a second", r.Who, c.Events, float64(r.Took.Microseconds())/1000, r.PerSec)
+		fmt.Fprintf(w, "%-8s %7d events %8.0f ms %9.0f a second %6.2f CPU s, %6.2f with all that serves it", r.Who, c.Events,
+			float64(r.Took.Microseconds())/1000, r.PerSec, r.CPU.Seconds(), r.CPUAll.Seconds())
 		if r.Who != "bare" {
 			fmt.Fprintf(w, "  %d jobs, %d pages", r.Jobs, r.Pages)
 		}
@@ -169,6 +171,8 @@ type reading struct {
 	Who     string        `json:"who"` // dry run or bare
 	Took    time.Duration `json:"took"`
 	PerSec  float64       `json:"events_per_second"`
+	CPU     time.Duration `json:"cpu"`     // of the process that reads: the gateway, or this one
+	CPUAll  time.Duration `json:"cpu_all"` // of that, of the processes that serve it, and of all others of the service
 	Jobs    int64         `json:"jobs,omitempty"`
 	Pages   int64         `json:"pages,omitempty"`
 	LoadAvg string        `json:"loadavg"`
@@ -177,33 +181,59 @@ type reading struct {
 // readings counts the jobs with dry runs and reads the same records with the plain client, in turn. A dry run is timed by the service: from
 // being asked for to being done.
 func (b *replayMeasure) readings(ctx context.Context, a *laidArchive, plain *bare.Log) (all []reading, err error) {
-	note := func(who string, took time.Duration, e *schemas.ReplayChanged) {
-		r := reading{Who: who, Took: took, PerSec: float64(a.n) / took.Seconds(), LoadAvg: loadAverage()}
-		if e != nil {
-			r.Jobs, r.Pages = e.JobsTotal, e.PagesTotal
+	count := func(l *replayLog) (r reading, err error) {
+		e, err := b.sayReplay(ctx, l, replay.Request{Tenant: "default", Dry: true, By: "operator", Selection: a.selection("bench " + a.label)})
+		if err == nil {
+			_, err = b.followReplay(ctx, l, e.ReplayID)
 		}
-		all = append(all, r)
-		fmt.Fprintf(b.stderr, "docstream: %s: %.0f events a second\n", who, r.PerSec)
+		if err != nil {
+			return r, err
+		}
+		last := l.newest[e.ReplayID]
+		return reading{Who: "dry run", Took: last.EndedAt.Sub(e.CreatedAt), Jobs: last.JobsTotal, Pages: last.PagesTotal}, nil
+	}
+	read := func(*replayLog) (reading, error) {
+		took, err := plain.Read(ctx)
+		return reading{Who: "bare", Took: took}, err
 	}
 	err = b.saying(ctx, func(l *replayLog) error {
 		for range b.rounds {
-			e, err := b.sayReplay(ctx, l, replay.Request{Tenant: "default", Dry: true, By: "operator", Selection: a.selection("bench " + a.label)})
-			if err == nil {
-				_, err = b.followReplay(ctx, l, e.ReplayID)
+			for _, one := range []func(*replayLog) (reading, error){count, read} {
+				before, err := b.spent()
+				if err != nil {
+					return err
+				}
+				r, err := one(l)
+				if err != nil {
+					return err
+				}
+				after, err := b.spent()
+				if err != nil {
+					return err
+				}
+				r.PerSec, r.LoadAvg = float64(a.n)/r.Took.Seconds(), loadAverage()
+				r.CPU = after[r.Who] - before[r.Who]
+				for name := range after {
+					r.CPUAll += after[name] - before[name]
+				}
+				all = append(all, r)
+				fmt.Fprintf(b.stderr, "docstream: %s: %.0f events a second\n", r.Who, r.PerSec)
 			}
-			if err != nil {
-				return err
-			}
-			last := l.newest[e.ReplayID]
-			note("dry run", last.EndedAt.Sub(e.CreatedAt), last)
-			took, err := plain.Read(ctx)
-			if err != nil {
-				return err
-			}
-			note("bare", took, nil)
 		}
 		return nil
 	})
+	return all, err
+}
+
+// spent is the CPU time so far of every process of the service and of this one, under the name of the reader where it is one.
+func (b *replayMeasure) spent() (map[string]time.Duration, error) {
+	all, err := times(b.pids)
+	if err != nil {
+		return nil, err
+	}
+	all["dry run"] = all["gateway"]
+	delete(all, "gateway")
+	all["bare"], err = bench.Tree(os.Getpid())
 	return all, err
 }
 
@@ -226,9 +256,5 @@ func (b *replayMeasure) sayReplay(ctx context.Context, l *replayLog, r replay.Re
 	if e == nil {
 		return nil, fail(exitFailed, "replay %s was said before", r.ID())
 	}
-	if err := b.out.Publish(ctx, e, schemas.NewRequestID(time.Now())); err != nil {
-		return nil, err
-	}
-	l.newest[e.ReplayID] = e
-	return e, nil
+	return e, b.say(ctx, l, e)
 }
