@@ -10,7 +10,7 @@ import (
 )
 
 // wire reads envelopes as they are written: the fields of envelope.avsc, one after the other. The Avro library, which reads a file of any
-// schema, takes four times as long, most of it for what stands between the fields and nobody asked for.
+// schema, takes twice as long and makes each header a piece of memory of its own.
 type wire struct {
 	rest  []byte
 	bad   bool
