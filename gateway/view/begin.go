@@ -164,7 +164,7 @@ func (r *reader) settle(ctx context.Context, b begun) error {
 	if err != nil {
 		return err
 	}
-	if err := r.v.reach.wait(ctx, nil, ends); err != nil {
+	if err := r.v.reach.wait(ctx, ends); err != nil {
 		return err
 	}
 	r.v.ready.Store(true)

@@ -327,7 +327,7 @@ func (v *View) Covered(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrStale, err)
 	}
-	if v.reach.wait(ctx, nil, ends) != nil {
+	if v.reach.wait(ctx, ends) != nil {
 		return fmt.Errorf("%w: it has not read to the end", ErrStale)
 	}
 	return nil

@@ -51,7 +51,7 @@ func Shared(ctx context.Context, ask func() error) *SharedLookups {
 
 // Wait waits as one request does.
 func (s *SharedLookups) Wait(ctx context.Context) error {
-	_, err := s.l.ends(ctx, nil, nil)
+	_, err := s.l.ends(ctx, time.Time{})
 	return err
 }
 

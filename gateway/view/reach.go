@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"sync"
-	"time"
 )
 
 // place is one partition.
@@ -58,8 +57,8 @@ func (r *reach) short(ends map[place]int64) ([]place, <-chan struct{}) {
 	return out, r.changed
 }
 
-// wait returns once everything below the ends is held, or with ctx's error, or once it is too late; nil: it never is.
-func (r *reach) wait(ctx context.Context, late <-chan time.Time, ends map[place]int64) error {
+// wait returns once everything below the ends is held, or with ctx's error.
+func (r *reach) wait(ctx context.Context, ends map[place]int64) error {
 	for {
 		short, changed := r.short(ends)
 		if len(short) == 0 {
@@ -67,8 +66,6 @@ func (r *reach) wait(ctx context.Context, late <-chan time.Time, ends map[place]
 		}
 		select {
 		case <-changed:
-		case <-late:
-			return errLate
 		case <-ctx.Done():
 			return ctx.Err()
 		}
