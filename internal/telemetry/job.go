@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"sync/atomic"
+	"sync"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -21,14 +21,20 @@ type Job struct {
 type jobKey struct{}
 
 // about is the job as a context carries it.
-type about = atomic.Pointer[Job]
+type about struct {
+	mu  sync.Mutex
+	job Job
+}
+
+func (a *about) read() Job {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.job
+}
 
 // With returns a context whose logs carry the job; fields left empty keep what the context carried before.
 func With(ctx context.Context, j Job) context.Context {
-	next := &about{}
-	j = over(j, JobOf(ctx))
-	next.Store(&j)
-	return context.WithValue(ctx, jobKey{}, next)
+	return context.WithValue(ctx, jobKey{}, &about{job: over(j, JobOf(ctx))})
 }
 
 // Add tells the context, and every one that was made from it without a With of its own, more of the job: what is found out on the way. It says
@@ -38,13 +44,9 @@ func Add(ctx context.Context, j Job) {
 	if !ok {
 		return
 	}
-	for {
-		old := at.Load()
-		next := over(j, *old)
-		if at.CompareAndSwap(old, &next) {
-			return
-		}
-	}
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	at.job = over(j, at.job)
 }
 
 // over is a job where it says something, else the other.
@@ -58,7 +60,7 @@ func over(j, old Job) Job {
 // JobOf returns what the context carries.
 func JobOf(ctx context.Context) Job {
 	if at, ok := ctx.Value(jobKey{}).(*about); ok {
-		return *at.Load()
+		return at.read()
 	}
 	return Job{}
 }

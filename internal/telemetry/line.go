@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"io"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -11,21 +10,10 @@ import (
 // lines writes the plain ones, which nearly all are, as [slog.JSONHandler] would, at a fraction of its cost: a gateway writes one for each
 // request. It leaves to that handler whatever is not plain.
 type lines struct {
-	w      io.Writer
+	w      *whole
+	late   bool   // they may come a little later, see Unhurried
 	prefix []byte // attributes that stand in every line, each behind a comma
 	plain  bool   // all of them could be written
-}
-
-// whole keeps two lines that are written at once apart.
-type whole struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (w *whole) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.w.Write(p)
 }
 
 var rooms = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
@@ -33,7 +21,7 @@ var rooms = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }
 // with is the same with more attributes in every line.
 func (l lines) with(as []slog.Attr) lines {
 	prefix, ok := appendAttrs(append([]byte(nil), l.prefix...), as)
-	return lines{l.w, prefix, l.plain && ok}
+	return lines{l.w, l.late, prefix, l.plain && ok}
 }
 
 // write writes a line of a record's own and the attributes given; false where it is not plain, and nothing was written.
@@ -59,6 +47,9 @@ func (l lines) write(r slog.Record, as []slog.Attr) (bool, error) {
 	b = append(b, "}\n"...)
 	if cap(b) <= 16<<10 {
 		*room = b
+	}
+	if l.late {
+		return true, l.w.later(b)
 	}
 	_, err := l.w.Write(b)
 	return true, err
@@ -105,12 +96,20 @@ func appendValue(b []byte, a slog.Attr) ([]byte, bool) {
 
 // appendText writes text in quotes; false where JSON would write a character of it otherwise.
 func appendText(b []byte, s string) ([]byte, bool) {
-	b = append(b, '"')
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+		if !asIs[s[i]] {
 			return b, false
 		}
 	}
+	b = append(b, '"')
 	b = append(b, s...)
 	return append(b, '"'), true
 }
+
+// asIs are the bytes that JSON writes as they are.
+var asIs = func() (t [256]bool) {
+	for c := byte(' '); c <= '~'; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()

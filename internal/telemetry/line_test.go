@@ -102,3 +102,63 @@ func TestALineHoldsWhatWasFoundOutOnTheWay(t *testing.T) {
 		t.Errorf("%+v, %+v", telemetry.JobOf(ctx), telemetry.JobOf(apart))
 	}
 }
+
+// writes is a writer that hands on what it is given, each time for itself.
+type writes chan string
+
+func (w writes) Write(p []byte) (int, error) {
+	w <- string(p)
+	return len(p), nil
+}
+
+func TestUnhurriedLinesComeByThemselves(t *testing.T) {
+	to := make(writes, 1)
+	log := telemetry.NewLogger(to, "info")
+	slog.New(telemetry.Unhurried(log.Handler())).Info("late")
+	if got := <-to; !strings.Contains(got, `"msg":"late"`) || strings.Count(got, "\n") != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestUnhurriedLinesKeepTheirOrderAndABound(t *testing.T) {
+	for name, c := range map[string]struct {
+		say  func(hurried, late *slog.Logger)
+		want []string
+	}{
+		"before a hurried one": {func(hurried, late *slog.Logger) {
+			late.Info("1")
+			late.Info("2")
+			hurried.Error("3")
+			hurried.Info("4")
+		}, []string{"1", "2", "3", "4"}},
+		"before one that is not plain": {func(hurried, late *slog.Logger) { late.Info("1"); late.Info("2", "v", []int{1}) }, []string{"1", "2"}},
+		"more than is kept":            {func(_, late *slog.Logger) { late.Info("1", "v", strings.Repeat("x", 1<<16)) }, []string{"1"}},
+		"with attributes of its own":   {func(hurried, late *slog.Logger) { late.With("a", "b").Info("1"); hurried.Info("2") }, []string{"1", "2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			to := make(writes, 10)
+			log := telemetry.NewLogger(to, "info")
+			c.say(log, slog.New(telemetry.Unhurried(log.Handler())))
+			close(to) // what comes later would panic
+			var got []string
+			for some := range to {
+				for line := range strings.Lines(some) {
+					var m struct{ Msg string }
+					if err := json.Unmarshal([]byte(line), &m); err != nil {
+						t.Fatalf("%v: %s", err, line)
+					}
+					got = append(got, m.Msg)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAnotherHandlerIsLeftAsItIs(t *testing.T) {
+	if h := slog.DiscardHandler; telemetry.Unhurried(h) != h {
+		t.Error("it is another one")
+	}
+}

@@ -11,12 +11,12 @@ import (
 // (see [With]) at the top level, and no secret. A level it does not know means info; [Config.Validate] refuses one earlier.
 func NewLogger(w io.Writer, lvl string, attrs ...slog.Attr) *slog.Logger {
 	l, _ := level(lvl)
-	w = &whole{w: w}
-	var h slog.Handler = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l, ReplaceAttr: redact})
+	to := &whole{w: w}
+	var h slog.Handler = slog.NewJSONHandler(to, &slog.HandlerOptions{Level: l, ReplaceAttr: redact})
 	if len(attrs) > 0 {
 		h = h.WithAttrs(attrs)
 	}
-	return slog.New(&handler{root: h, lines: lines{w: w, plain: true}.with(attrs)})
+	return slog.New(&handler{root: h, lines: lines{w: to, plain: true}.with(attrs)})
 }
 
 // handler adds the context's attributes. Those belong to the top level, so what was said with an open group is kept aside and said again
