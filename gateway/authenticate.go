@@ -27,7 +27,7 @@ func (g *Gateway) authenticate(c *gin.Context, scope string) error {
 	if err != nil {
 		return err
 	}
-	c.Set(askerKey, &who)
+	requestOf(c).asker = who
 	telemetry.Add(c.Request.Context(), telemetry.Job{Tenant: who.tenant})
 	if !keys.Allows(who.scopes, scope) {
 		return refuse(schemas.Forbidden, "").with("scope", scope)
@@ -70,7 +70,7 @@ func (g *Gateway) ofKey(c *gin.Context, id, secret string) (principal, error) {
 		}
 		return principal{}, refuse(schemas.Unauthenticated, "")
 	}
-	if !keys.Valid(g.key, k, secret, time.Now()) {
+	if !keys.Valid(g.secrets, k, secret, time.Now()) {
 		return principal{}, refuse(schemas.Unauthenticated, "")
 	}
 	return principal{k.Tenant, k.KeyID, k.Scopes}, nil
@@ -100,7 +100,7 @@ func (g *Gateway) ofToken(c *gin.Context, token string) (principal, error) {
 			return principal{}, err
 		}
 	}
-	c.Set(untilKey, p.Expires)
+	requestOf(c).until = p.Expires
 	return principal{p.Tenant, p.ID, p.Scopes}, nil
 }
 
@@ -108,9 +108,9 @@ func (g *Gateway) ofToken(c *gin.Context, token string) (principal, error) {
 func (g *Gateway) opens(c *gin.Context) bool {
 	if id, secret, ok := keys.Split(credential(c)); ok {
 		k, ok := g.view.Key(id)
-		return ok && keys.Valid(g.key, k, secret, time.Now())
+		return ok && keys.Valid(g.secrets, k, secret, time.Now())
 	}
-	return time.Now().Before(c.GetTime(untilKey))
+	return time.Now().Before(requestOf(c).until)
 }
 
 // keysCurrent is how old the knowledge of the keys may be: a key that was revoked is refused everywhere within this time. A replica that
@@ -130,15 +130,10 @@ func credential(c *gin.Context) string {
 }
 
 // whoAsks is whom the credential of the request has let in.
-func whoAsks(c *gin.Context) principal {
-	if v, ok := c.Get(askerKey); ok {
-		return *v.(*principal)
-	}
-	return principal{}
-}
+func whoAsks(c *gin.Context) principal { return requestOf(c).asker }
 
 // tenant is whose request this is. Every look-up goes through it (P8).
-func tenant(c *gin.Context) string { return whoAsks(c).tenant }
+func tenant(c *gin.Context) string { return requestOf(c).asker.tenant }
 
 // fresh waits, no longer than configured, until the view is as new as the request (P4). Past that the answer is 503, never a false 404.
 func (g *Gateway) fresh(ctx context.Context) error {

@@ -49,7 +49,7 @@ func (r *replica) feeds() (stop func()) {
 	r.w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	topic := r.w.plan.Name(topology.Settings.Spec.Name)
-	work := holder.Work{Conn: r.w.conn, Group: r.w.plan.Group(topology.Batches, topic), Topic: topic, Name: "batches", Log: r.w.logger(), Hold: r.gateway.FeedBatches}
+	work := holder.Work{Conn: r.w.conn, Group: r.w.plan.Group(topology.Batches, topic), Topic: topic, Name: "batches", Log: r.w.log, Hold: r.gateway.FeedBatches}
 	done := make(chan error, 1)
 	go func() { done <- work.Run(ctx) }()
 	ended := false

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,4 +117,50 @@ func BenchmarkBareLookup(b *testing.B) {
 		req.Header.Set("Authorization", "Bearer "+token)
 		return req
 	})
+}
+
+// spent is the processor time of this process so far, which says more than the clock where most of the time is waited for the log.
+func spent() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// nowhere takes an answer and keeps nothing of it but its status.
+type nowhere struct {
+	header http.Header
+	status int
+}
+
+func (w *nowhere) Header() http.Header         { return w.header }
+func (w *nowhere) WriteHeader(status int)      { w.status = status }
+func (w *nowhere) Write(b []byte) (int, error) { return len(b), nil }
+
+// BenchmarkJobLookupAlone is what the gateway adds to the server it stands on: a crowd's look-ups without connections, its log thrown away.
+func BenchmarkJobLookupAlone(b *testing.B) {
+	w := newWorld(b)
+	w.logs.forgetful.Store(true)
+	r := w.replica(nil)
+	token := w.key("acme")
+	job := schemas.NewJobID(time.Now())
+	w.publish(w.finished("acme", job, "text", "words"))
+	h := r.gateway.Handler()
+	b.SetParallelism(50)
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := spent()
+	b.RunParallel(func(pb *testing.PB) {
+		req := httptest.NewRequest(http.MethodGet, "/api/v1/jobs/"+job, nil)
+		req.Header.Set("Authorization", "Bearer "+token)
+		for pb.Next() {
+			to := nowhere{header: http.Header{}}
+			if h.ServeHTTP(&to, req); to.status != http.StatusOK {
+				b.Errorf("status %d", to.status)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64((spent()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }

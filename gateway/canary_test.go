@@ -51,7 +51,7 @@ func TestNoSecretIsFoundWhereItDoesNotBelong(t *testing.T) {
 	}
 	plain, _ := base64.StdEncoding.DecodeString(secrets["the endpoint's secret"])
 	secrets["the endpoint's secret as it is"] = string(plain)
-	places := map[string][]byte{"the log": []byte(w.logs.String()), "answers": bytes.Join(said, nil)}
+	places := map[string][]byte{"the log": []byte(w.said()), "answers": bytes.Join(said, nil)}
 	for topic, n := range map[string]int{topology.Settings.Spec.Name: 5, topology.Audit.Spec.Name: 4, "documents.cpu.normal": 1} {
 		for _, rec := range w.read(topic, n) {
 			places[topic] = append(append(places[topic], rec.Value...), rec.Key...)

@@ -24,7 +24,7 @@ import (
 func (w *world) working(bind func(*stream.Harness)) {
 	cfg := stream.DefaultConfig()
 	cfg.Tick, cfg.SinkLinger = 100*time.Millisecond, 10*time.Millisecond
-	h := stream.New(w.conn, w.plan, cfg, w.codec, house, w.logger(), prometheus.NewRegistry())
+	h := stream.New(w.conn, w.plan, cfg, w.codec, house, w.log, prometheus.NewRegistry())
 	bind(h)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

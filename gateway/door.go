@@ -37,16 +37,10 @@ func (g *Gateway) doors() []door {
 }
 
 // speaks makes every answer to the request, the refusals first of all, one of the door's service.
-func (d door) speaks(c *gin.Context) { c.Set(dialectKey, d.dialect) }
-
-// dialectKey leaves the dialect of a request in it.
-const dialectKey = "docstream.dialect"
+func (d door) speaks(c *gin.Context) { requestOf(c).dialect = d.dialect }
 
 // dialect is how a request wants to be answered; nil: as the API does.
-func dialect(c *gin.Context) doors.Dialect {
-	d, _ := c.Value(dialectKey).(doors.Dialect)
-	return d
-}
+func dialect(c *gin.Context) doors.Dialect { return requestOf(c).dialect }
 
 // through takes the document of a door's client and waits until its job has ended. What comes back is where the job stands then, or nil
 // where it takes longer than a request may wait; the promise names the job either way.

@@ -70,9 +70,12 @@ type quiet struct {
 }
 
 func (q *quiet) state(c net.Conn, s http.ConnState) {
+	if s == http.StateActive || s == http.StateIdle {
+		return // twice with every request, of a connection that is counted
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if s != http.StateClosed && s != http.StateHijacked {
+	if s == http.StateNew {
 		if q.conns == nil {
 			q.conns = map[net.Conn]bool{}
 		}

@@ -61,6 +61,9 @@ func (g *Gateway) waitFor(c *gin.Context, job string, wait time.Duration, until 
 
 // patience reads wait, such as 30s.
 func patience(c *gin.Context) (time.Duration, error) {
+	if c.Request.URL.RawQuery == "" {
+		return 0, nil
+	}
 	text := c.Query("wait")
 	if text == "" {
 		return 0, nil

@@ -99,7 +99,7 @@ func (g *Gateway) job(c *gin.Context) error {
 		return err
 	}
 	tag := jobTag(s)
-	c.Header("ETag", tag)
+	c.Writer.Header()["Etag"] = []string{tag} // its canonical form
 	if unchanged(c, tag) {
 		return nil
 	}

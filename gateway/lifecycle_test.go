@@ -194,7 +194,7 @@ func TestAPanicIsInternalAndSaysNothing(t *testing.T) {
 	if a.code(t) != schemas.Internal || bytes.Contains(a.body, []byte("mistake")) {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
-	if !strings.Contains(w.logs.String(), "a mistake nobody foresaw") || !strings.Contains(w.logs.String(), "lifecycle_test.go") {
+	if !strings.Contains(w.said(), "a mistake nobody foresaw") || !strings.Contains(w.said(), "lifecycle_test.go") {
 		t.Error("the log does not say where it was")
 	}
 	if a := r.get(token, "/api/v1/jobs/"+job); a.StatusCode != http.StatusOK {

@@ -1,6 +1,12 @@
 package gateway
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 type metrics struct {
 	requests *prometheus.CounterVec
@@ -13,10 +19,40 @@ type metrics struct {
 	items    *prometheus.CounterVec
 
 	coldSeconds prometheus.Histogram
+
+	mu    sync.RWMutex
+	known map[answered]series // what is counted with every request, found without hashing its labels anew
+}
+
+// answered tells apart what requests are counted by: each from few values, see observe.
+type answered struct {
+	route, method string
+	status        int
+}
+
+type series struct {
+	count prometheus.Counter
+	took  prometheus.Observer
+}
+
+// answer counts a request.
+func (m *metrics) answer(a answered, took time.Duration) {
+	m.mu.RLock()
+	s, ok := m.known[a]
+	m.mu.RUnlock()
+	if !ok {
+		s = series{m.requests.WithLabelValues(a.route, a.method, strconv.Itoa(a.status)), m.seconds.WithLabelValues(a.route, a.method)}
+		m.mu.Lock()
+		m.known[a] = s
+		m.mu.Unlock()
+	}
+	s.count.Inc()
+	s.took.Observe(took.Seconds())
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
+		known: map[answered]series{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "docstream_http_requests_total", Help: "Requests answered."}, []string{"route", "method", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -90,7 +90,8 @@ func exactness(entry, t string) int {
 
 // unchanged answers 304 where the client has what bears the tag, and reports whether it did.
 func unchanged(c *gin.Context, tag string) bool {
-	if !matches(c.GetHeader("If-None-Match"), tag) {
+	known := c.GetHeader("If-None-Match")
+	if known == "" || !matches(known, tag) {
 		return false
 	}
 	c.Header("ETag", tag)

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -17,13 +16,6 @@ import (
 
 	"docstream/internal/telemetry"
 	"docstream/schemas"
-)
-
-// What handlers leave in the request for the one line the log writes of it.
-const (
-	codeKey  = "docstream.code"  // error code of the answer
-	askerKey = "docstream.asker" // who asks
-	untilKey = "docstream.until" // when the token of the request ends
 )
 
 // noRoute stands for addresses that do not exist, in logs and metrics: a client must not be able to make names there.
@@ -41,13 +33,16 @@ func (g *Gateway) observe(c *gin.Context) {
 		id = schemas.NewRequestID(began)
 	}
 	c.Writer.Header()["X-Request-Id"] = []string{id}
-	ctx := propagation.TraceContext{}.Extract(c.Request.Context(), propagation.HeaderCarrier(c.Request.Header))
+	ctx := c.Request.Context()
+	if len(c.Request.Header["Traceparent"]) > 0 {
+		ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(c.Request.Header))
+	}
 	ctx, span := g.tracer.Start(ctx, c.Request.Method+" "+route, trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
 	if span.IsRecording() {
 		span.SetAttributes(attribute.String("http.request.method", c.Request.Method), attribute.String("http.route", route), attribute.String("docstream.request_id", id))
 	}
-	c.Request = c.Request.WithContext(telemetry.With(ctx, telemetry.Job{RequestID: id}))
+	c.Request = c.Request.WithContext(&request{Context: telemetry.With(ctx, telemetry.Job{RequestID: id})})
 	defer func() {
 		cut := g.recovered(c, recover())
 		g.account(c, span, route, time.Since(began))
@@ -78,31 +73,30 @@ func (g *Gateway) recovered(c *gin.Context, p any) (cut bool) {
 // account counts a request and writes its line.
 func (g *Gateway) account(c *gin.Context, span trace.Span, route string, took time.Duration) {
 	status := c.Writer.Status()
-	g.metrics.requests.WithLabelValues(route, method(c.Request.Method), strconv.Itoa(status)).Inc()
-	g.metrics.seconds.WithLabelValues(route, method(c.Request.Method)).Observe(took.Seconds())
+	g.metrics.answer(answered{route, method(c.Request.Method), status}, took)
 	if span.IsRecording() {
 		span.SetAttributes(attribute.Int("http.response.status_code", status))
 		if status >= http.StatusInternalServerError {
-			span.SetStatus(codes.Error, c.GetString(codeKey))
+			span.SetStatus(codes.Error, string(requestOf(c).code))
 		}
 	}
 	level := slog.LevelInfo
 	if route == "/healthz" || route == "/readyz" || route == "/metrics" {
 		level = slog.LevelDebug
 	}
-	if !g.log.Enabled(c.Request.Context(), level) {
+	if !g.access.Enabled(c.Request.Context(), level) {
 		return
 	}
 	as := [6]slog.Attr{slog.String("method", method(c.Request.Method)), slog.String("route", route), slog.Int("status", status),
 		slog.Int("bytes", max(0, c.Writer.Size())), slog.Float64("seconds", took.Seconds())}
 	n := 5
-	if code := c.GetString(codeKey); code != "" {
-		as[n] = slog.String("code", code)
+	if code := requestOf(c).code; code != "" {
+		as[n] = slog.String("code", string(code))
 		n++
 	}
 	line := slog.NewRecord(time.Now(), level, "request", 0) // no line says where in the code it was written
 	line.AddAttrs(as[:n]...)
-	_ = g.log.Handler().Handle(c.Request.Context(), line) // a log that cannot be written is not the client's concern
+	_ = g.access.Handle(c.Request.Context(), line) // a log that cannot be written is not the client's concern
 }
 
 // method keeps a client from making names in logs and metrics.

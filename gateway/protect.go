@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -10,19 +9,25 @@ import (
 )
 
 // protection is what every answer says. All answers share these values: they are replaced, never written to.
-var protection = http.Header{
-	"X-Content-Type-Options":       {"nosniff"},
-	"X-Frame-Options":              {"DENY"},
-	"Referrer-Policy":              {"no-referrer"},
-	"Cross-Origin-Resource-Policy": {"same-origin"},
-	"Cache-Control":                {"no-store"},
+var protection = []struct {
+	name  string // in its canonical form
+	value []string
+}{
+	{"X-Content-Type-Options", []string{"nosniff"}},
+	{"X-Frame-Options", []string{"DENY"}},
+	{"Referrer-Policy", []string{"no-referrer"}},
+	{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
+	{"Cache-Control", []string{"no-store"}},
 	// A result in HTML is a stranger's document: it may be looked at, never run.
-	"Content-Security-Policy": {"default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"},
+	{"Content-Security-Policy", []string{"default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"}},
 }
 
 // protect sets what every answer says to browsers. There is no CORS: a page of another origin reads nothing.
 func (g *Gateway) protect(c *gin.Context) {
-	maps.Copy(c.Writer.Header(), protection)
+	h := c.Writer.Header()
+	for _, p := range protection {
+		h[p.name] = p.value
+	}
 	if strings.HasPrefix(g.cfg.PublicURL, "https://") {
 		c.Header("Strict-Transport-Security", "max-age=31536000")
 	}

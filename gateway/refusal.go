@@ -101,7 +101,7 @@ func (g *Gateway) fail(c *gin.Context, err error) {
 	if r.cause != nil && status >= http.StatusInternalServerError {
 		g.log.WarnContext(ctx, "request refused", "code", r.code, "error", r.cause)
 	}
-	c.Set(codeKey, string(r.code))
+	requestOf(c).code = r.code
 	if c.Writer.Written() {
 		panic(http.ErrAbortHandler)
 	}

@@ -21,7 +21,7 @@ import (
 
 // folding runs the fold that follows every job, until the test ends.
 func (w *world) folding() {
-	h := stream.New(w.conn, w.plan, stream.DefaultConfig(), w.codec, house, w.logger(), prometheus.NewRegistry())
+	h := stream.New(w.conn, w.plan, stream.DefaultConfig(), w.codec, house, w.log, prometheus.NewRegistry())
 	stream.AddFold(h, topology.Track, track.New(track.DefaultConfig(), w.codec.Decode))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -113,14 +113,14 @@ func TestNoSecretIsLoggedMeasuredOrWritten(t *testing.T) {
 	r.post(token, field{name: token, value: token})
 	r.post(token, file("x"), field{name: "metadata", value: token})
 	_ = time.Now()
-	for where, text := range map[string]string{"the log": w.logs.String(), "the metrics": string(r.get("", "/metrics").body)} {
+	for where, text := range map[string]string{"the log": w.said(), "the metrics": string(r.get("", "/metrics").body)} {
 		for what, canary := range map[string]string{"the secret": secret, "the house key": string(house.Secret), "the document": "body of the document"} {
 			if strings.Contains(text, canary) {
 				t.Errorf("P8: %s has %s", where, what)
 			}
 		}
 	}
-	if !strings.Contains(w.logs.String(), `"job_id":"`+job+`"`) || !strings.Contains(w.logs.String(), `"tenant":"acme"`) {
+	if !strings.Contains(w.said(), `"job_id":"`+job+`"`) || !strings.Contains(w.said(), `"tenant":"acme"`) {
 		t.Error("the log does not name job and tenant")
 	}
 	for _, topic := range []string{"documents.cpu.normal", "settings"} {

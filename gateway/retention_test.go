@@ -31,7 +31,7 @@ func TestAResultThatWasKeptLongEnoughIsGoneAndItsJobStays(t *testing.T) {
 	}
 	cfg := retention.DefaultConfig()
 	cfg.By, cfg.Results = retention.Sweep, time.Second
-	k := retention.New(cfg, store, w.logger(), nil)
+	k := retention.New(cfg, store, w.log, nil)
 	turn := time.Now().Truncate(time.Hour)
 	for end := time.Now().Add(20 * time.Second); ; turn = turn.Add(time.Hour) {
 		if outcome, err := k.Once(t.Context(), turn); outcome != "done" {

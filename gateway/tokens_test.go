@@ -126,7 +126,7 @@ func TestATokenSubmitsUnderThePlanOfItsIssuerAndIsNamedNowhere(t *testing.T) {
 	}
 	bad := r.get(token+"x", "/api/v1/jobs?token="+token)
 	query := r.get("", "/api/v1/jobs/"+token, "Cookie", token)
-	said := w.logs.String() + string(a.body) + string(audit.body) + string(bad.body) + string(query.body) + string(r.get("", "/metrics").body)
+	said := w.said() + string(a.body) + string(audit.body) + string(bad.body) + string(query.body) + string(r.get("", "/metrics").body)
 	for _, topic := range []string{topology.Settings.Spec.Name, topology.Audit.Spec.Name, "documents.cpu.normal"} {
 		for _, rec := range w.read(topic, 1) {
 			said += string(rec.Value) + string(rec.Key)

@@ -174,7 +174,7 @@ func TestABrokenUploadLeavesNoObject(t *testing.T) {
 	if jobs := w.all("documents.cpu.normal"); len(jobs) != 1 {
 		t.Errorf("%d jobs came of it", len(jobs))
 	}
-	if !strings.Contains(w.logs.String(), "UPLOAD_INTERRUPTED") {
+	if !strings.Contains(w.said(), "UPLOAD_INTERRUPTED") {
 		t.Error("the log does not say that an upload was interrupted")
 	}
 }
