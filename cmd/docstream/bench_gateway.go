@@ -1,17 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -39,9 +40,10 @@ func (p *program) benchGatewayCommand() *cobra.Command {
 	var o gatewayBench
 	c := &cobra.Command{Use: "gateway", Short: "Measure one gateway beside what it stands on", Args: cobra.NoArgs,
 		Long: "Start a gateway of its own beside the running one-machine service, on topics of its own that nobody works on, and measure it in turn\n" +
-			"with what it stands on: look-ups of a job that has ended beside a bare HTTP handler that returns the same bytes and beside FastAPI with\n" +
-			"Redis (--python names an interpreter with ops/bench/lookup-requirements.txt; without it, or without redis-server, it is left out and said\n" +
-			"so); submits of 100 KB beside a bare PUT and a bare produce; its memory under followers. Everything stays on this machine.",
+			"with what it stands on: look-ups of a job that has ended beside a bare HTTP handler that returns the same body, also with all that our head\n" +
+			"says, and beside FastAPI with Redis (--python names an interpreter with ops/bench/lookup-requirements.txt; without it, or without\n" +
+			"redis-server, it is left out and said so); submits of 100 KB beside a bare PUT and a bare produce; its memory under followers. Everything\n" +
+			"stays on this machine.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case o.duration < time.Second || o.duration > time.Minute || o.rounds < 1 || o.rounds > 10:
@@ -70,16 +72,19 @@ func (p *program) benchGatewayCommand() *cobra.Command {
 // gatewaySteps are what bench gateway measures, in order.
 var gatewaySteps = []string{"lookups", "submits", "followers"}
 
-// serveBare is the least that answers: what a look-up is held against.
+// serveBare is the least that answers: what a look-up is held against. The answer, head and body, comes as HTTP has it.
 func serveBare(in io.Reader, address string) error {
-	body, err := io.ReadAll(in)
+	answer, err := http.ReadResponse(bufio.NewReader(in), nil)
 	if err != nil {
 		return err
 	}
-	length := strconv.Itoa(len(body))
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
 	return (&http.Server{Addr: address, ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", length)
+		maps.Copy(w.Header(), answer.Header)
 		_, _ = w.Write(body)
 	})}).ListenAndServe()
 }
@@ -90,6 +95,9 @@ type gatewayReport struct {
 		Ours, Bare        lookUpCost
 		OverBare          float64       `json:"rate_over_bare"`
 		CPUOverBare       float64       `json:"bare_cpu_over_ours"`
+		Headed            lookUpCost    // bare, but with the fields that the head of our answer has
+		OverHeaded        float64       `json:"rate_over_headed"`
+		CPUOverHeaded     float64       `json:"headed_cpu_over_ours"`
 		Peers             []lookUpPeer  `json:"peers"`
 		PeerMissing       string        `json:"peer_missing,omitempty"`
 		HalfP99           time.Duration `json:"p99_at_half_rate"`
@@ -368,6 +376,7 @@ func (m *gatewayMeasure) lookUpTable() {
 	fmt.Fprintf(w, "look-ups of a job that has ended, %d clients\n", lookUpClients)
 	fmt.Fprintf(w, "  gateway                     %6.0f µs of CPU, %6.0f a second\n", r.Ours.CPU, r.Ours.Rate)
 	fmt.Fprintf(w, "  bare handler                %6.0f µs of CPU, %6.0f a second: ours is %.2f of it by CPU, %.2f by rate\n", r.Bare.CPU, r.Bare.Rate, r.CPUOverBare, r.OverBare)
+	fmt.Fprintf(w, "  bare handler, whole head    %6.0f µs of CPU, %6.0f a second: ours is %.2f of it by CPU, %.2f by rate\n", r.Headed.CPU, r.Headed.Rate, r.CPUOverHeaded, r.OverHeaded)
 	for _, p := range r.Peers {
 		fmt.Fprintf(w, "  FastAPI + Redis, %2d workers %6.0f µs of CPU, %6.0f a second: ours is %.1f times it by CPU, %.1f by rate\n", p.Workers, p.CPU, p.Rate, p.CPUOver, p.RateUnder)
 	}

@@ -34,33 +34,19 @@ const lookUpClients = 100
 // lookUps measures those of a job that has ended.
 func (m *gatewayMeasure) lookUps(ctx context.Context) error {
 	url := m.base + "/api/v1/jobs/" + m.ended
-	body, err := m.fetch(ctx, url)
-	if err != nil {
-		return err
-	}
-	address, err := freeAddress()
-	if err != nil {
-		return err
-	}
-	bare, err := m.spawn("bare", nil, bytes.NewReader(body), "bench", "gateway", "bare", address)
-	if err != nil {
-		return err
-	}
-	if err := m.answers(ctx, "http://"+address); err != nil {
-		return err
-	}
 	r := &m.report.Lookup
-	of, err := m.lookUpContenders(ctx, url, address, bare.Process.Pid, body)
+	of, err := m.lookUpContenders(ctx, url)
 	if err != nil {
 		return err
 	}
 	before := m.counters(ctx)
 	costs := m.inTurn(ctx, "look-ups", lookUpClients, of)
 	cost := func(i int) lookUpCost { return lookUpCost{costs[i].rate, costs[i].cpu} }
-	r.Ours, r.Bare = cost(0), cost(1)
+	r.Ours, r.Bare, r.Headed = cost(0), cost(1), cost(2)
 	r.OverBare, r.CPUOverBare = r.Ours.Rate/max(r.Bare.Rate, 1), r.Bare.CPU/max(r.Ours.CPU, 1)
-	for i, c := range of[2:] {
-		p := lookUpPeer{Workers: c.workers, lookUpCost: cost(i + 2)}
+	r.OverHeaded, r.CPUOverHeaded = r.Ours.Rate/max(r.Headed.Rate, 1), r.Headed.CPU/max(r.Ours.CPU, 1)
+	for i, c := range of[3:] {
+		p := lookUpPeer{Workers: c.workers, lookUpCost: cost(i + 3)}
 		p.RateUnder, p.CPUOver = r.Ours.Rate/max(p.Rate, 1), p.CPU/max(r.Ours.CPU, 1)
 		r.Peers = append(r.Peers, p)
 	}
@@ -73,9 +59,13 @@ func (m *gatewayMeasure) lookUps(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// lookUpContenders are ours, the bare handler and the peer, on one process and on one for each core. All answer the same bytes, which whoever asks
-// compares.
-func (m *gatewayMeasure) lookUpContenders(ctx context.Context, url, address string, bare int, body []byte) ([]contender, error) {
+// lookUpContenders are ours, the bare handler, with as few fields in its head as can be and with all of ours, and the peer, on one process and on
+// one for each core. All answer the same body, which whoever asks compares.
+func (m *gatewayMeasure) lookUpContenders(ctx context.Context, url string) ([]contender, error) {
+	head, body, err := m.ask(ctx, url)
+	if err != nil {
+		return nil, err
+	}
 	ask := func(url string) (pace.Do, error) {
 		w, err := pace.NewWire(url, http.Header{"Authorization": {"Bearer " + m.token}}, body)
 		if err != nil {
@@ -87,11 +77,22 @@ func (m *gatewayMeasure) lookUpContenders(ctx context.Context, url, address stri
 	if err != nil {
 		return nil, err
 	}
-	least, err := ask("http://" + address)
-	if err != nil {
-		return nil, err
+	of := []contender{{name: "gateway", good: http.StatusOK, do: ours, pids: []int{m.pid}}}
+	head.Del("Date") // the server's own
+	for _, b := range []struct {
+		name string
+		head http.Header
+	}{{"bare handler", http.Header{"Content-Type": head["Content-Type"], "Content-Length": head["Content-Length"]}}, {"bare handler, whole head", head}} {
+		at, pid, err := m.startBare(ctx, b.name, b.head, body)
+		if err != nil {
+			return nil, err
+		}
+		do, err := ask(at)
+		if err != nil {
+			return nil, err
+		}
+		of = append(of, contender{name: b.name, good: http.StatusOK, do: do, pids: []int{pid}})
 	}
-	of := []contender{{name: "gateway", good: http.StatusOK, do: ours, pids: []int{m.pid}}, {name: "bare handler", good: http.StatusOK, do: least, pids: []int{bare}}}
 	for _, workers := range slices.Compact([]int{1, runtime.NumCPU()}) {
 		at, pids, err := m.startPeer(ctx, string(body), workers)
 		if err != nil {
@@ -108,22 +109,48 @@ func (m *gatewayMeasure) lookUpContenders(ctx context.Context, url, address stri
 	return of, nil
 }
 
+// startBare starts a bare handler that gives an answer.
+func (m *gatewayMeasure) startBare(ctx context.Context, name string, head http.Header, body []byte) (url string, pid int, err error) {
+	address, err := freeAddress()
+	if err != nil {
+		return "", 0, err
+	}
+	var answer bytes.Buffer
+	answer.WriteString("HTTP/1.1 200 OK\r\n")
+	if err := head.Write(&answer); err != nil {
+		return "", 0, err
+	}
+	answer.WriteString("\r\n")
+	answer.Write(body)
+	cmd, err := m.spawn(name, nil, &answer, "bench", "gateway", "bare", address)
+	if err != nil {
+		return "", 0, err
+	}
+	return "http://" + address, cmd.Process.Pid, m.answers(ctx, "http://"+address)
+}
+
+// fetch is the body that an address answers with.
 func (m *gatewayMeasure) fetch(ctx context.Context, url string) ([]byte, error) {
+	_, b, err := m.ask(ctx, url)
+	return b, err
+}
+
+func (m *gatewayMeasure) ask(ctx context.Context, url string) (http.Header, []byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r.Header.Set("Authorization", "Bearer "+m.token)
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err == nil && res.StatusCode != http.StatusOK {
 		err = fmt.Errorf("GET %s: %d %s", url, res.StatusCode, b)
 	}
-	return b, err
+	return res.Header, b, err
 }
 
 // counters reads the gateway's metrics that have no labels, and the buckets of the wait by their bound.
