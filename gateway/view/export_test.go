@@ -55,6 +55,12 @@ func (s *SharedLookups) Wait(ctx context.Context) error {
 	return err
 }
 
+// WaitUntil waits as one request does that has only so much time.
+func (s *SharedLookups) WaitUntil(ctx context.Context, until time.Time) error {
+	_, err := s.l.ends(ctx, until)
+	return err
+}
+
 // Waiting is how many wait for the next look-up.
 func (s *SharedLookups) Waiting() int {
 	s.l.mu.Lock()

@@ -1,6 +1,7 @@
 package view_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -208,4 +209,42 @@ func TestAllWhoWaitShareOneLookUp(t *testing.T) {
 	if n := len(asked); n != 0 {
 		t.Errorf("%d look-ups more than two", n)
 	}
+}
+
+// Those who wait share a timer too, and yet each keeps his own time.
+func TestWhoHasWaitedLongEnoughLeavesTheOthersWaiting(t *testing.T) {
+	answers := make(chan error)
+	ctx, end := context.WithCancel(t.Context())
+	shared := view.Shared(ctx, func() error { return <-answers })
+	gone, leave := context.WithCancel(t.Context())
+	late, soon := time.Now().Add(time.Hour), time.Now().Add(50*time.Millisecond)
+	patient, hasty, cancelled := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+	go func() { patient <- shared.WaitUntil(t.Context(), late) }()
+	go func() { cancelled <- shared.WaitUntil(gone, late) }()
+	go func() { hasty <- shared.WaitUntil(t.Context(), soon) }()
+	if err := <-hasty; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("who was in a hurry got %v", err)
+	}
+	leave()
+	for left := 2; left > 0; { // they may have come to one look-up or to two
+		select {
+		case answers <- nil:
+		case err := <-patient:
+			left--
+			if err != nil {
+				t.Errorf("who had time got %v", err)
+			}
+		case err := <-cancelled:
+			left--
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("whose client had gone got %v", err)
+			}
+		}
+	}
+	waits := make(chan error, 1)
+	go func() { waits <- shared.WaitUntil(t.Context(), late) }()
+	end()
+	close(answers) // what is under way ends with the view
+	<-waits
+	eventually(t, "nobody waits for a view that has ended", func() bool { return shared.WaitUntil(t.Context(), late) != nil })
 }
