@@ -51,7 +51,7 @@ type Gateway struct {
 	producer *producers.Producer
 	objects  Objects
 	key      schemas.SigningKey
-	secrets  *schemas.Fingerprints // of API keys
+	secrets  *schemas.Checker // of API keys
 	build    Info
 	log      *slog.Logger
 	access   slog.Handler // of the line of each request
@@ -98,7 +98,7 @@ func New(cfg Config, v *view.View, p *producers.Producer, objects Objects, key s
 		panic(err) // Validate has passed it
 	}
 	g := &Gateway{
-		cfg: cfg, view: v, producer: p, objects: objects, key: key, secrets: key.Fingerprints(), build: build, log: log, access: telemetry.Unhurried(log.Handler()), metrics: newMetrics(reg), tracer: otel.Tracer("docstream/gateway"), guard: guard, fetches: fetches,
+		cfg: cfg, view: v, producer: p, objects: objects, key: key, secrets: key.Checker(), build: build, log: log, access: telemetry.Unhurried(log.Handler()), metrics: newMetrics(reg), tracer: otel.Tracer("docstream/gateway"), guard: guard, fetches: fetches,
 		slots: make(chan struct{}, cfg.Uploads), listening: make(chan struct{}),
 		ending: make(chan struct{}), follows: make(chan struct{}, cfg.Followers), whole: make(chan struct{}, wholeDocuments),
 	}

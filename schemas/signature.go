@@ -35,25 +35,44 @@ func (k SigningKey) verify(signature string, mac func() []byte) bool {
 	return err == nil && hmac.Equal(said, mac())
 }
 
-// Checker is a key that verifies many records: what a hash makes of the key it makes once. Safe for concurrent use.
+// Checker is a key that verifies many records and secrets: what a hash makes of the key, which is half of the work, it makes once. Safe for
+// concurrent use.
 type Checker struct {
 	key    SigningKey
 	hashes sync.Pool
 }
 
+// taken is a hash that has taken in the key, and room for what goes into it and what comes out.
+type taken struct {
+	mac     hash.Hash
+	in, out []byte
+}
+
 // Checker returns one of the key.
 func (k SigningKey) Checker() *Checker {
-	return &Checker{key: k, hashes: sync.Pool{New: func() any { return hmac.New(sha256.New, k.Secret) }}}
+	return &Checker{key: k, hashes: sync.Pool{New: func() any { return &taken{mac: hmac.New(sha256.New, k.Secret)} }}}
 }
 
 // Verify is [SigningKey.Verify].
 func (c *Checker) Verify(signature, topic string, value []byte) bool {
 	return c.key.verify(signature, func() []byte {
-		h := c.hashes.Get().(hash.Hash)
-		defer c.hashes.Put(h)
-		h.Reset()
-		return sum(h, topic, value)
+		t := c.hashes.Get().(*taken)
+		defer c.hashes.Put(t)
+		t.mac.Reset()
+		return sum(t.mac, topic, value)
 	})
+}
+
+// Same reports whether a fingerprint is the secret's; it takes as long where it is not.
+func (c *Checker) Same(fingerprint []byte, secret string) bool {
+	t := c.hashes.Get().(*taken)
+	defer c.hashes.Put(t)
+	t.mac.Reset()
+	t.in = append(append(t.in[:0], fingerprints+"\x00"...), secret...)
+	t.mac.Write(t.in)
+	clear(t.in) // no secret stays
+	t.out = t.mac.Sum(t.out[:0])
+	return hmac.Equal(fingerprint, t.out)
 }
 
 // Fingerprint is the keyed hash under which an API key's secret is stored.
@@ -61,32 +80,6 @@ func (k SigningKey) Fingerprint(secret string) []byte { return k.mac(fingerprint
 
 // fingerprints is what no topic is named.
 const fingerprints = "api-key"
-
-// Fingerprints compares many secrets with their fingerprints. It keeps hashes that have taken in the key, which is half of the work.
-type Fingerprints struct{ hashes sync.Pool }
-
-// taken is a hash and room for what goes into it and what comes out.
-type taken struct {
-	mac     hash.Hash
-	in, out []byte
-}
-
-// Fingerprints are those that the key makes.
-func (k SigningKey) Fingerprints() *Fingerprints {
-	return &Fingerprints{sync.Pool{New: func() any { return &taken{mac: hmac.New(sha256.New, k.Secret)} }}}
-}
-
-// Same reports whether a fingerprint is the secret's; it takes as long where it is not.
-func (f *Fingerprints) Same(print []byte, secret string) bool {
-	t := f.hashes.Get().(*taken)
-	defer f.hashes.Put(t)
-	t.mac.Reset()
-	t.in = append(append(t.in[:0], fingerprints+"\x00"...), secret...)
-	t.mac.Write(t.in)
-	clear(t.in) // no secret stays
-	t.out = t.mac.Sum(t.out[:0])
-	return hmac.Equal(print, t.out)
-}
 
 func (k SigningKey) mac(domain string, value []byte) []byte {
 	return sum(hmac.New(sha256.New, k.Secret), domain, value)

@@ -81,7 +81,7 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 	}
 	id, secret, ok := keys.Split(second.APIKey)
 	house := schemas.SigningKey{ID: houseKeyID, Secret: []byte(second.HouseKey)}
-	if !ok || second.APIKeyEvent.KeyID != id || !keys.Valid(house.Fingerprints(), second.APIKeyEvent, secret, second.APIKeyEvent.CreatedAt) {
+	if !ok || second.APIKeyEvent.KeyID != id || !keys.Valid(house.Checker(), second.APIKeyEvent, secret, second.APIKeyEvent.CreatedAt) {
 		t.Error("the event is not the key's")
 	}
 	if info, err := os.Stat(f.path("secrets")); err != nil || info.Mode().Perm() != 0o600 {

@@ -93,7 +93,7 @@ func Split(token string) (id, secret string, ok bool) {
 
 // Valid reports whether the secret is the key's and the key may be used at the time. It takes as long for a wrong secret as for a right
 // one.
-func Valid(house *schemas.Fingerprints, k *schemas.APIKeyChanged, secret string, now time.Time) bool {
+func Valid(house *schemas.Checker, k *schemas.APIKeyChanged, secret string, now time.Time) bool {
 	same := house.Same(k.Hash, secret)
 	return same && k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }

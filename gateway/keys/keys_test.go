@@ -27,12 +27,12 @@ func TestAKeyOpensUntilItEnds(t *testing.T) {
 	for name, c := range map[string]struct {
 		got, want bool
 	}{
-		"in time":           {keys.Valid(house.Fingerprints(), k, secret, now), true},
-		"at the end":        {keys.Valid(house.Fingerprints(), k, secret, k.ExpiresAt), false},
-		"revoked":           {keys.Valid(house.Fingerprints(), keys.Revoke(k), secret, now), false},
-		"a wrong secret":    {keys.Valid(house.Fingerprints(), k, secret[1:]+"0", now), false},
-		"no secret":         {keys.Valid(house.Fingerprints(), k, "", now), false},
-		"another house key": {keys.Valid(other.Fingerprints(), k, secret, now), false},
+		"in time":           {keys.Valid(house.Checker(), k, secret, now), true},
+		"at the end":        {keys.Valid(house.Checker(), k, secret, k.ExpiresAt), false},
+		"revoked":           {keys.Valid(house.Checker(), keys.Revoke(k), secret, now), false},
+		"a wrong secret":    {keys.Valid(house.Checker(), k, secret[1:]+"0", now), false},
+		"no secret":         {keys.Valid(house.Checker(), k, "", now), false},
+		"another house key": {keys.Valid(other.Checker(), k, secret, now), false},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %t", name, c.got)
