@@ -136,7 +136,12 @@ type block struct {
 
 // open takes the records out, with a schema where it is not that of this version. They share the memory of the block.
 func (b *block) open(written *avro.Schema, texts map[int]string) {
-	defer close(b.opened)
+	defer func() { // the schema is other people's, and the library's reader of it may trip over it
+		if p := recover(); p != nil {
+			b.err = fmt.Errorf("a block cannot be read: %v", p)
+		}
+		close(b.opened)
+	}()
 	w := wire{heads: make([]schemas.RecordHeader, 0, 8*min(b.n, 256))} // a record has about as many
 	w.rest, b.err = deflate{}.Decompress(b.stored)
 	b.stored, b.records = nil, make([]schemas.Record, 0, b.n)
