@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -109,12 +110,18 @@ func (h *house) transaction(c *kgo.Client, topic string, commit kgo.TransactionE
 	check(h.t, c.EndTransaction(ctx, commit))
 }
 
+// freeAddress is below the ports that the kernel gives to connections: a broker that was killed finds it free again.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000))))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 func TestBrokerKeepsCommittedAndAbortedTransactionsOverKills(t *testing.T) {
