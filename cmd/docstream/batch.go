@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"docstream/internal/pause"
 )
 
 // batch is what the API says of a batch.
@@ -178,7 +180,7 @@ func (p *program) followBatch(ctx context.Context, c *client, b batch) error {
 		if watched {
 			fmt.Fprintf(p.stderr, "\r%-79s", b.line())
 		}
-		if !pause(ctx, time.Second) {
+		if !pause.For(ctx, time.Second) {
 			return ctx.Err()
 		}
 		if err := c.do(ctx, c.get(ctx, "/api/v1/batches/"+url.PathEscape(id), nil), b.read); err != nil {

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"docstream/internal/pause"
 )
 
 // client speaks to the gateway's API.
@@ -203,7 +205,7 @@ func (c *client) do(ctx context.Context, build func() (*http.Request, error), re
 			}
 			var broken *net.OpError
 			if errors.As(err, &broken) && time.Since(began) < c.insist {
-				if !pause(ctx, time.Second) {
+				if !pause.For(ctx, time.Second) {
 					return ctx.Err()
 				}
 				continue
@@ -213,7 +215,7 @@ func (c *client) do(ctx context.Context, build func() (*http.Request, error), re
 		if wait, again := c.again(res, time.Since(began)); again {
 			_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // only so that the connection can be used again
 			res.Body.Close()
-			if !pause(ctx, wait) {
+			if !pause.For(ctx, wait) {
 				return ctx.Err()
 			}
 			continue
@@ -239,16 +241,6 @@ func (c *client) again(res *http.Response, tried time.Duration) (time.Duration, 
 		return after(res.Header.Get("Retry-After")), tried < c.insist && err == nil && time.Duration(n)*time.Second < c.insist
 	}
 	return 0, false
-}
-
-// pause reports whether it has waited for the whole time.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }
 
 // refused is an error answer: what a person reads, and what the service said.

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"docstream/internal/pause"
 	"docstream/schemas"
 )
 
@@ -93,7 +94,7 @@ func (i *ingestion) turn(ctx context.Context) bool {
 	wait := max(0, time.Until(i.next))
 	i.next = time.Now().Add(wait + time.Duration(float64(time.Second)/i.flags.perSecond))
 	i.mu.Unlock()
-	return pause(ctx, wait)
+	return pause.For(ctx, wait)
 }
 
 // take submits one document unless its job is known.
@@ -257,7 +258,7 @@ func (i *ingestion) follow(ctx context.Context, sent <-chan struct{}) error {
 				return err
 			}
 		}
-		if !pause(ctx, 500*time.Millisecond) {
+		if !pause.For(ctx, 500*time.Millisecond) {
 			return ctx.Err()
 		}
 	}

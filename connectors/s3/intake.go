@@ -13,6 +13,7 @@ import (
 
 	"docstream/internal/blob"
 	"docstream/internal/fault"
+	"docstream/internal/pause"
 	"docstream/internal/stream"
 	"docstream/internal/telemetry"
 	"docstream/schemas"
@@ -43,7 +44,7 @@ func (c *Connector) take(ctx context.Context, messages []message) error {
 		}
 		c.metrics.retries.Inc()
 		c.log.WarnContext(ctx, "a batch of notifications waits", "messages", len(messages), "error", err, "wait", wait.String())
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return ctx.Err()
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"docstream/internal/pause"
 )
 
 // headerCut says, on a dead letter whose bytes were too many, how many there were.
@@ -29,7 +31,7 @@ func (c *Connector) FromKafka(ctx context.Context) error {
 		if err := cl.Ping(ctx); err == nil {
 			c.open.Store(true)
 			break
-		} else if !sleep(ctx, time.Second) {
+		} else if !pause.For(ctx, time.Second) {
 			return nil
 		}
 		c.log.Warn("waiting for kafka")
@@ -50,7 +52,7 @@ func (c *Connector) poll(ctx context.Context, cl *kgo.Client) {
 	records := f.Records()
 	if err := f.Err(); err != nil && ctx.Err() == nil && len(records) == 0 {
 		c.log.Warn("notifications cannot be read now", "topic", c.cfg.Topic, "error", err)
-		sleep(ctx, time.Second)
+		pause.For(ctx, time.Second)
 	}
 	if len(records) == 0 {
 		return

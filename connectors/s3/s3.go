@@ -64,17 +64,5 @@ func (c *Connector) Ready() error {
 	return nil
 }
 
-// sleep waits and reports false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
 // longest bounds the pauses between two attempts at something that does not answer.
 const longest = 15 * time.Second

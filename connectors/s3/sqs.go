@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
+
+	"docstream/internal/pause"
 )
 
 // SQS's own bounds.
@@ -85,7 +87,7 @@ func (q *queue) receive(ctx context.Context) error {
 		if err != nil {
 			if ctx.Err() == nil {
 				q.log.Warn("the queue does not answer", "error", err, "wait", wait.String())
-				sleep(ctx, wait)
+				pause.For(ctx, wait)
 				wait = min(2*wait, longest)
 			}
 			continue
@@ -138,7 +140,7 @@ func (q *queue) record(m types.Message) *kgo.Record {
 
 // extend keeps the messages hidden while they are worked on, however long the log is away.
 func (q *queue) extend(ctx context.Context, batch []types.Message) {
-	for sleep(ctx, q.cfg.Visibility/3) {
+	for pause.For(ctx, q.cfg.Visibility/3) {
 		q.hide(ctx, batch, q.cfg.Visibility)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/pause"
 	"docstream/internal/stream"
 	"docstream/internal/topology"
 	"docstream/schemas"
@@ -43,7 +44,7 @@ func (r *reader) decode(ctx context.Context, rec *kgo.Record, topic string) (sch
 			return nil, nil
 		}
 		r.v.log.WarnContext(ctx, "the view waits for the schema registry", "topic", rec.Topic, "error", err)
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return nil, ctx.Err()
 		}
 	}

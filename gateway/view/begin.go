@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/pause"
 	"docstream/internal/topology"
 )
 
@@ -27,7 +28,7 @@ func (r *reader) begin(ctx context.Context) (begun, error) {
 			return b, ctx.Err()
 		}
 		r.v.log.Warn("the view cannot start yet", "error", err)
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return b, ctx.Err()
 		}
 	}
@@ -182,7 +183,7 @@ func (r *reader) finalEnds(ctx context.Context) (map[place]int64, error) {
 			return ends, nil
 		}
 		r.v.log.Warn("the view is not ready: the brokers do not answer", "error", err)
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return nil, ctx.Err()
 		}
 	}
@@ -203,7 +204,7 @@ func (r *reader) passed(ctx context.Context, ends map[place]int64) error {
 			said = time.Now()
 			r.v.log.Warn("the view is not ready: it waits for track to pass the facts written before it started", "group", group, "behind", why, "error", err)
 		}
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return ctx.Err()
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/pause"
 	"docstream/internal/topology"
 	"docstream/schemas"
 )
@@ -97,7 +98,7 @@ func (r *reader) tell(ctx context.Context) error {
 			break
 		}
 		r.v.log.Warn("the job events cannot be followed yet", "error", err)
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return ctx.Err()
 		}
 	}
@@ -115,7 +116,7 @@ func (r *reader) tell(ctx context.Context) error {
 		for _, e := range f.Errors() {
 			r.v.log.Warn("the job events cannot be read now", "partition", e.Partition, "error", e.Err)
 		}
-		if f.NumRecords() == 0 && !sleep(ctx, 50*time.Millisecond) {
+		if f.NumRecords() == 0 && !pause.For(ctx, 50*time.Millisecond) {
 			return ctx.Err()
 		}
 		for it := f.RecordIter(); !it.Done(); {
@@ -305,7 +306,7 @@ func (v *View) Missed(ctx context.Context, follow *Following, from Positions, f 
 					}
 				}
 			}
-			if next <= at && len(got.Records) == 0 && !sleep(ctx, 20*time.Millisecond) {
+			if next <= at && len(got.Records) == 0 && !pause.For(ctx, 20*time.Millisecond) {
 				return ctx.Err()
 			}
 			at = max(at, next)

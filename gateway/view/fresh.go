@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"docstream/internal/pause"
 )
 
 // ErrStale says that the view could not be made as new as the request in the time given: the answer is "try again", never "not found".
@@ -82,7 +84,7 @@ func (v *View) reached(ctx context.Context, until time.Time, ends map[place]int6
 func (v *View) again(ctx context.Context, until time.Time) bool {
 	ctx, cancel := bounded(ctx, until)
 	defer cancel()
-	return sleep(ctx, 50*time.Millisecond) && !v.over()
+	return pause.For(ctx, 50*time.Millisecond) && !v.over()
 }
 
 func (v *View) over() bool {

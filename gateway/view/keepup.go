@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/pause"
 	"docstream/internal/topology"
 )
 
@@ -15,7 +16,7 @@ func (r *reader) keepUp(ctx context.Context) error {
 	stuck := map[place]int64{}
 	var target milestone
 	flushed, swept := time.Now(), time.Time{}
-	for n := 0; sleep(ctx, time.Second); n++ {
+	for n := 0; pause.For(ctx, time.Second); n++ {
 		if time.Since(flushed) > flushEvery {
 			flushed = time.Now()
 			if err := r.v.save(); err != nil {

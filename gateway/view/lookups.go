@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"docstream/internal/pause"
 )
 
 // lookups shares one look-up of the ends among all who wait: while one is under way, everybody who comes waits for the next, which begins
@@ -147,7 +149,7 @@ func (l *lookups) run(ctx context.Context, ask func(context.Context) (map[place]
 		case <-l.kick:
 		}
 		if crowded {
-			sleep(ctx, gather)
+			pause.For(ctx, gather)
 		}
 		now := l.take()
 		if now == nil {

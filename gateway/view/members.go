@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/pause"
 	"docstream/internal/topology"
 )
 
@@ -32,7 +33,7 @@ func (r *reader) beCounted(ctx context.Context) error {
 		} else if err != nil && ctx.Err() == nil {
 			r.v.log.Debug("the gateways cannot be counted now", "error", err)
 		}
-		if !sleep(ctx, countEvery) {
+		if !pause.For(ctx, countEvery) {
 			return ctx.Err()
 		}
 	}

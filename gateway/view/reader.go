@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"docstream/internal/pause"
 )
 
 // reader is one run of a view: the clients it reads with and where they began.
@@ -79,7 +81,7 @@ func (r *reader) follow(ctx context.Context, cl *kgo.Client) error {
 		for _, e := range f.Errors() {
 			r.v.log.Warn("the view cannot read a partition now", "topic", e.Topic, "partition", e.Partition, "error", e.Err)
 		}
-		if f.NumRecords() == 0 && !sleep(ctx, 100*time.Millisecond) {
+		if f.NumRecords() == 0 && !pause.For(ctx, 100*time.Millisecond) {
 			return ctx.Err()
 		}
 		next, polled := map[place]int64{}, time.Now()

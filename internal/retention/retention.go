@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"docstream/internal/blob"
+	"docstream/internal/pause"
 )
 
 // Who removes objects.
@@ -121,7 +122,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 			return nil
 		}
 		k.log.WarnContext(ctx, "the bucket's rules cannot be looked at now", "error", err)
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return ctx.Err()
 		}
 	}
@@ -151,7 +152,7 @@ func (k *Keeper) sweep(ctx context.Context) error {
 		if err != nil {
 			k.log.WarnContext(ctx, "a sweep of the bucket broke off; the next one goes on", "error", err)
 		}
-		if !sleep(ctx, time.Until(turn.Add(k.cfg.Every))) {
+		if !pause.For(ctx, time.Until(turn.Add(k.cfg.Every))) {
 			return ctx.Err()
 		}
 	}
@@ -218,16 +219,4 @@ func (k *Keeper) clear(ctx context.Context, r blob.Rule, pace *rate.Limiter) err
 		return within.Err() == nil
 	})
 	return errors.Join(each.Wait(), listed, late, ctx.Err())
-}
-
-// sleep waits and reports false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

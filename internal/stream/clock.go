@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"docstream/internal/fault"
+	"docstream/internal/pause"
 	"docstream/schemas"
 )
 
@@ -94,7 +95,7 @@ func (c *clock) run(ctx context.Context) error {
 		return err
 	}
 	defer cl.Close()
-	for sleep(ctx, c.h.cfg.Tick) {
+	for pause.For(ctx, c.h.cfg.Tick) {
 		now := time.Now().UTC().Truncate(time.Microsecond)
 		for _, p := range c.due(now) {
 			e := &schemas.Tick{Head: schemas.Head{At: now}}

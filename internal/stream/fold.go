@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"docstream/internal/fault"
+	"docstream/internal/pause"
 	"docstream/internal/topology"
 	"docstream/schemas"
 )
@@ -220,7 +221,7 @@ func (r *foldRunner[F, S]) apply(ctx context.Context, rec *kgo.Record, changed m
 			return
 		}
 		r.h.log.WarnContext(ctx, "waiting to fold", "stage", r.spec.Name, "record", position(rec), "error", err)
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"docstream/internal/pause"
 )
 
 // fuse stops a stage that fails instead of its documents, before it has emptied its lanes into the dead letters. It looks at the last records
@@ -90,7 +92,7 @@ func (f *fuse) run(ctx context.Context, lane func(context.Context) error) error 
 	}
 	for {
 		f.log.Error(f.err().Error(), "stage", f.stage)
-		if !sleep(ctx, time.Minute) {
+		if !pause.For(ctx, time.Minute) {
 			return ctx.Err()
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"docstream/internal/failpoint"
 	"docstream/internal/fault"
+	"docstream/internal/pause"
 	"docstream/internal/topology"
 	"docstream/schemas"
 )
@@ -124,7 +125,7 @@ func (l *logRunner) turn(ctx context.Context, cl *kgo.Client) error {
 		l.h.metrics.retries.WithLabelValues(l.spec.Name, fault.KindOf(err).String()).Inc()
 		l.h.log.WarnContext(ctx, "the log was not stored", "stage", l.spec.Name, "class", fault.KindOf(err).String(), "error", err, "wait", wait.String())
 		cl.AllowRebalance()
-		if !sleep(ctx, wait) || !l.log.Full() {
+		if !pause.For(ctx, wait) || !l.log.Full() {
 			return nil
 		}
 	}

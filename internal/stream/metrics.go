@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"docstream/internal/pause"
 )
 
 // metrics are the harness's own; their names are decided once and for all.
@@ -75,7 +77,7 @@ func (h *Harness) observe(ctx context.Context) error {
 	}
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
-	for turn := 0; sleep(ctx, 5*time.Second); turn++ {
+	for turn := 0; pause.For(ctx, 5*time.Second); turn++ {
 		for _, l := range h.lanes {
 			if turn%overdueEvery == 0 {
 				if n, err := h.overdue(ctx, adm, l); err == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/pause"
 	"docstream/schemas"
 )
 
@@ -26,7 +27,7 @@ func (r *foldRunner[F, S]) restored(ctx context.Context, partition int32) error 
 			return nil
 		}
 		r.h.log.WarnContext(ctx, "state cannot be restored yet", "stage", r.spec.Name, "partition", partition, "error", err)
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return ctx.Err()
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"docstream/internal/fault"
+	"docstream/internal/pause"
 	"docstream/internal/topology"
 	"docstream/schemas"
 )
@@ -90,7 +91,7 @@ func (h *Harness) addReturns() {
 func (r *returning) batch(ctx context.Context, records []*kgo.Record) ([]*kgo.Record, error) {
 	out := make([]*kgo.Record, 0, len(records))
 	for _, rec := range records {
-		if left := r.wait - time.Since(rec.Timestamp); left > 0 && !sleep(ctx, min(left, r.wait)) {
+		if left := r.wait - time.Since(rec.Timestamp); left > 0 && !pause.For(ctx, min(left, r.wait)) {
 			return nil, ctx.Err()
 		}
 		origin := Header(rec, schemas.HeaderOrigin)

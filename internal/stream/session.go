@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"docstream/internal/failpoint"
+	"docstream/internal/pause"
 )
 
 // session is one transactional consumer group member: what it polls, what it produces and its offsets end together or not at all.
@@ -230,7 +231,7 @@ func (s *session) reopen(ctx context.Context, err error) bool {
 	}
 	s.log.Warn("session failed; opening another", "error", err)
 	s.close()
-	return sleep(ctx, time.Second)
+	return pause.For(ctx, time.Second)
 }
 
 func (s *session) close() {

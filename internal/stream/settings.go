@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/pause"
 	"docstream/internal/topology"
 	"docstream/schemas"
 )
@@ -58,7 +59,7 @@ func (s *Settings) Run(ctx context.Context) error {
 	for wait := 100 * time.Millisecond; ctx.Err() == nil; {
 		if err := s.poll(ctx); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "the settings cannot be read now", "error", err)
-			sleep(ctx, wait)
+			pause.For(ctx, wait)
 			wait = min(2*wait, 5*time.Second)
 			continue
 		}
@@ -183,7 +184,7 @@ func (s *Settings) one(ctx context.Context, r *kgo.Record) error {
 			return nil
 		}
 		s.log.WarnContext(ctx, "the settings wait for the schema registry", "error", err)
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return context.Cause(ctx)
 		}
 	}

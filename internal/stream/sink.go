@@ -11,6 +11,7 @@ import (
 
 	"docstream/internal/failpoint"
 	"docstream/internal/fault"
+	"docstream/internal/pause"
 	"docstream/internal/topology"
 	"docstream/schemas"
 )
@@ -94,7 +95,7 @@ func (s *sinkRunner) collect(ctx context.Context, cl *kgo.Client) ([]*kgo.Record
 		records = f.Records()
 		if err := f.Err(); err != nil && len(records) == 0 {
 			s.h.log.Warn("a sink cannot read now", "stage", s.spec.Name, "topic", s.topic.Name, "error", err)
-			if !sleep(ctx, time.Second) {
+			if !pause.For(ctx, time.Second) {
 				return nil, ctx.Err()
 			}
 		}
@@ -185,7 +186,7 @@ func (s *sinkRunner) one(ctx context.Context, b schemas.Batch, records []*kgo.Re
 				return s.halve(ctx, b, records, f)
 			}
 		}
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return nil, ctx.Err()
 		}
 	}

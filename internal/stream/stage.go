@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"docstream/internal/fault"
+	"docstream/internal/pause"
 	"docstream/internal/telemetry"
 	"docstream/internal/topology"
 	"docstream/internal/turn"
@@ -172,7 +173,7 @@ func (l *laneRunner[I]) attempt(ctx context.Context, r *kgo.Record, e I, made in
 		again = true // it may have failed after it wrote
 		l.h.metrics.retries.WithLabelValues(l.spec.Name, f.Kind.String()).Inc()
 		l.h.log.WarnContext(ctx, "attempt failed", "stage", l.spec.Name, "attempt", made, "class", f.Kind.String(), "code", f.Code, "error", err, "wait", wait.String())
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return nil, ctx.Err()
 		}
 		wait = min(2*wait, 30*time.Second)

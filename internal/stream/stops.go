@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"docstream/internal/pause"
 	"docstream/internal/topology"
 	"docstream/schemas"
 )
@@ -80,7 +81,7 @@ func (h *Harness) addStops() {
 			if err := h.readStops(ctx); err != nil && ctx.Err() == nil {
 				h.log.WarnContext(ctx, "cancelled jobs cannot be read now", "error", err)
 			}
-			if !sleep(ctx, wait) {
+			if !pause.For(ctx, wait) {
 				return ctx.Err()
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"docstream/internal/pause"
 	"docstream/internal/proof"
 	"docstream/internal/topology"
 	"docstream/internal/turn"
@@ -152,21 +153,9 @@ func (h *Harness) register(ctx context.Context) bool {
 			return true
 		}
 		h.log.Warn("waiting for the schema registry", "error", err)
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return false
 		}
-	}
-}
-
-// sleep waits and reports false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"docstream/internal/fault"
+	"docstream/internal/pause"
 	"docstream/internal/telemetry"
 	"docstream/schemas"
 )
@@ -44,7 +45,7 @@ func (h *Harness) known(ctx context.Context, r *kgo.Record, ask func() error) er
 			return err
 		}
 		h.log.WarnContext(ctx, "waiting for the schema registry", "record", position(r), "error", err)
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return ctx.Err()
 		}
 	}

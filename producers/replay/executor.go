@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"docstream/internal/blob"
+	"docstream/internal/pause"
 	"docstream/internal/proof"
 	"docstream/internal/stream"
 	"docstream/internal/topology"
@@ -145,20 +146,8 @@ func (x *Executor) one(ctx context.Context, e *schemas.ReplayChanged) *schemas.R
 			return e
 		}
 		log.Warn("a replay waits", "error", err, "wait", wait.String())
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return e
 		}
-	}
-}
-
-// sleep waits and reports false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"docstream/internal/pause"
 	"docstream/producers/ended"
 	"docstream/schemas"
 )
@@ -205,7 +206,7 @@ func (w *work) settle(ctx context.Context) error {
 		if w.e.Settled == w.e.Cursor || paused && w.e.Status != Paused {
 			return nil
 		}
-		if !sleep(ctx, time.Second) {
+		if !pause.For(ctx, time.Second) {
 			return ctx.Err()
 		}
 	}
