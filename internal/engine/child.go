@@ -33,6 +33,7 @@ type child struct {
 
 	nice     int // at the last call
 	calls    int
+	methods  map[string]bool // it was called with
 	served   documents
 	reported time.Duration // CPU time the answers told of
 }
@@ -42,7 +43,7 @@ func spawn(ctx context.Context, command, env []string, cfg Config, log *slog.Log
 	if len(command) == 0 {
 		return nil, errors.New("no command to start the engine with")
 	}
-	c := &child{gone: make(chan struct{}), nice: cfg.Nice, limit: cfg.MaxFrame, tail: &tail{}}
+	c := &child{gone: make(chan struct{}), nice: cfg.Nice, methods: map[string]bool{}, limit: cfg.MaxFrame, tail: &tail{}}
 	if err := c.launch(command, append(append([]string{}, env...), cfg.limits().variable()), log); err != nil {
 		return nil, err
 	}
@@ -148,6 +149,24 @@ func (c *child) exchange(req call, body []byte, buf *bytes.Buffer) (a answer, er
 		return a, err
 	}
 	return a, readBody(c.reader, h, &a, buf, c.limit)
+}
+
+// warm does what the first call of each method would do first. Where that takes longer than the patience the child is killed.
+func (c *child) warm(methods []string, patience time.Duration) error {
+	late := time.AfterFunc(patience, func() { _ = c.process.Kill() })
+	defer late.Stop()
+	for _, m := range methods {
+		var none bytes.Buffer
+		a, err := c.exchange(call{Method: warming + m}, nil, &none)
+		if err != nil {
+			return fmt.Errorf("warming %s: %w", m, err)
+		}
+		c.reported += a.CPU
+		if a.Fault != nil {
+			return fmt.Errorf("warming %s: %w", m, a.Fault.fault())
+		}
+	}
+	return nil
 }
 
 // dead reports whether the process has ended.

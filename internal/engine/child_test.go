@@ -34,22 +34,35 @@ type blobOf struct{ Data []byte }
 type facts struct {
 	PID, Nice, OOM int
 	Opened         string
+	Warm           bool
 }
 
 var hoard [][]byte
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
 
 func build(m *engine.Mux) error {
 	if os.Getenv("ENGINE_TEST_BROKEN") != "" {
 		return errors.New("the model is missing")
 	}
+	if gate := os.Getenv("ENGINE_TEST_GATE"); gate != "" {
+		for !exists(gate) {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	var opened string
+	warm := false
+	m.Warm("facts", func() error { warm = true; return nil })
 	engine.Handle(m, "echo", func(_ context.Context, b blobOf) (blobOf, error) { return b, nil })
 	engine.Handle(m, "open", func(_ context.Context, s string) (facts, error) { opened = s; return facts{}, nil })
 	engine.Handle(m, "facts", func(context.Context, struct{}) (facts, error) {
 		b, _ := os.ReadFile("/proc/self/oom_score_adj")
 		oom, _ := strconv.Atoi(strings.TrimSpace(string(b)))
 		nice, _ := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
-		return facts{os.Getpid(), 20 - nice, oom, opened}, nil
+		return facts{os.Getpid(), 20 - nice, oom, opened, warm}, nil
 	})
 	engine.Handle(m, "refuse", func(context.Context, struct{}) (facts, error) {
 		return facts{}, fault.Document(schemas.PageCorrupt, "Page 7 is damaged.").Because(errors.New("bad checksum"))

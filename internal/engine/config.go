@@ -12,9 +12,9 @@ import (
 // Config bounds what the children may use.
 type Config struct {
 	Slots            int           `koanf:"slots"`             // children at a time; 0: one for each CPU
-	MaxDocuments     int           `koanf:"max_documents"`     // documents after which a child is replaced
-	MaxPages         int           `koanf:"max_pages"`         // calls after which a child is replaced at the end of the lease
-	MemoryMark       int64         `koanf:"memory_mark"`       // bytes; a child above it is replaced at the end of the lease
+	MaxDocuments     int           `koanf:"max_documents"`     // documents after which a child's successor is started
+	MaxPages         int           `koanf:"max_pages"`         // calls after which a child's successor is started, at the end of the lease
+	MemoryMark       int64         `koanf:"memory_mark"`       // bytes; likewise for a child above it
 	MemoryLimit      int64         `koanf:"memory_limit"`      // bytes; a child above it is killed at once
 	MemoryBurst      int64         `koanf:"memory_burst"`      // bytes above that limit which the system itself refuses, where one allocation is faster than the watch; 0: no bound
 	PageDeadline     time.Duration `koanf:"page_deadline"`     // of one call

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"docstream/internal/fault"
 	"docstream/schemas"
@@ -26,6 +27,15 @@ func (m *Mux) Handle(method string, h Handler) {
 	m.handlers[method] = h
 }
 
+// Warm names what the first call of a method would have to do first, such as loading models. A child that takes over from another one does
+// it before it has work, for every method that the other one was asked for; it may be done twice.
+func (m *Mux) Warm(method string, f func() error) {
+	m.Handle(warming+method, func(context.Context, []byte) ([]byte, error) { return nil, f() })
+}
+
+// warming is the prefix of the calls that warm a method.
+const warming = "warm "
+
 // Methods lists the names, sorted.
 func (m *Mux) Methods() []string {
 	var names []string
@@ -39,6 +49,9 @@ func (m *Mux) Methods() []string {
 func (m *Mux) find(method string) (Handler, error) {
 	if h, ok := m.handlers[method]; ok {
 		return h, nil
+	}
+	if strings.HasPrefix(method, warming) {
+		return func(context.Context, []byte) ([]byte, error) { return nil, nil }, nil // there is nothing to do first
 	}
 	return nil, fault.World(schemas.EngineUnavailable, "%s", schemas.Codes[schemas.EngineUnavailable].Meaning).
 		Because(fmt.Errorf("this child has no method %q, only %q", method, m.Methods()))

@@ -26,9 +26,10 @@ type Pool struct {
 
 	device *Device // that all children share; nil: each computes by itself
 
-	places *turn.Queue
-	nicer  bool // a child's niceness may be changed from call to call
-	closed chan struct{}
+	places  *turn.Queue
+	nicer   bool // a child's niceness may be changed from call to call
+	closed  chan struct{}
+	reliefs chan struct{} // one successor starts at a time: so many children more than places are in memory
 
 	mu       sync.Mutex
 	free     []*seat         // as many as places are free, and more only for a moment
@@ -41,6 +42,8 @@ type seat struct {
 	number     int
 	child      *child // nil before the first call and after an end
 	generation int    // children this seat has had
+	worn       string // why a successor is on its way; the pool's mutex guards it and the successor
+	successor  *child // that is ready to take over
 }
 
 // NewPool makes a pool that is inert until the first [Pool.Start] or call. command is the program of a child with its arguments; env is
@@ -54,7 +57,8 @@ func NewPool(cfg Config, command []string, env []string, log *slog.Logger, reg p
 	}
 	n := cfg.slots()
 	p := &Pool{cfg: cfg, command: command, env: env, log: log, metrics: newMetrics(reg),
-		places: turn.New(n, cfg.Weights), nicer: len(cfg.Weights) > 0 && mayRenice(), closed: make(chan struct{}), children: make(map[*child]bool)}
+		places: turn.New(n, cfg.Weights), nicer: len(cfg.Weights) > 0 && mayRenice(),
+		closed: make(chan struct{}), reliefs: make(chan struct{}, 1), children: make(map[*child]bool)}
 	for i := range n {
 		p.free = append(p.free, &seat{number: i})
 	}
@@ -121,11 +125,13 @@ func (p *Pool) sit(wanted *seat) *seat {
 	return s
 }
 
-// stand gives a seat back, before its place is.
+// stand gives a seat back, before its place is. Here no document is open in its child, so a successor takes over.
 func (p *Pool) stand(s *seat) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	old, reason := p.takeOver(s)
 	p.free = append(p.free, s)
+	p.mu.Unlock()
+	p.end(s, old, reason)
 }
 
 // Close ends all children and waits for them. Calls under way fail as the world's: somebody is shutting down.
@@ -184,18 +190,37 @@ func (p *Pool) ensure(ctx context.Context, s *seat) error {
 	if err := p.StartDevice(ctx); err != nil {
 		return err
 	}
-	if s.child != nil && !s.child.dead() {
-		return nil
-	}
-	if s.child != nil {
+	for {
+		if s.child == nil {
+			p.mu.Lock()
+			p.takeOver(s)
+			p.mu.Unlock()
+		}
+		if s.child == nil {
+			break
+		}
+		if !s.child.dead() {
+			return nil
+		}
 		p.discard(s, "died idle")
 	}
+	c, err := p.start(ctx, s.number)
+	if err != nil {
+		return err
+	}
 	p.mu.Lock()
-	select {
-	case <-p.closed:
+	defer p.mu.Unlock()
+	s.child = c
+	s.generation++
+	return nil
+}
+
+// start starts a child for a seat. One that a closing pool no longer wants is not left running.
+func (p *Pool) start(ctx context.Context, number int) (*child, error) {
+	p.mu.Lock()
+	if p.isClosed() {
 		p.mu.Unlock()
-		return stopping()
-	default:
+		return nil, stopping()
 	}
 	p.spawning.Add(1)
 	p.mu.Unlock()
@@ -210,39 +235,51 @@ func (p *Pool) ensure(ctx context.Context, s *seat) error {
 		case <-started.Done():
 		}
 	}()
-	c, err := spawn(started, p.command, p.env, p.cfg, p.log.With("slot", s.number))
+	c, err := spawn(started, p.command, p.env, p.cfg, p.log.With("slot", number))
 	if err != nil {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 		if started.Err() != nil {
-			return stopping()
+			return nil, stopping()
 		}
 		p.metrics.restarts.WithLabelValues("not started").Inc()
-		return fault.World(schemas.EngineUnavailable, "%s", schemas.Codes[schemas.EngineUnavailable].Meaning).Because(err)
+		return nil, fault.World(schemas.EngineUnavailable, "%s", schemas.Codes[schemas.EngineUnavailable].Meaning).Because(err)
 	}
-	s.child = c
-	s.generation++
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.children[c] = true
-	p.mu.Unlock()
-	return nil
+	return c, nil
 }
 
 // discard forgets the seat's child, which must be dead or is killed.
 func (p *Pool) discard(s *seat, reason string) {
 	c := s.child
+	s.child = nil
+	p.metrics.rss.DeleteLabelValues(label(s.number))
+	p.end(s, c, reason)
+}
+
+// end ends a child that the seat has no more, if there is one.
+func (p *Pool) end(s *seat, c *child, reason string) {
 	if c == nil {
 		return
 	}
 	c.kill()
-	s.child = nil
 	p.mu.Lock()
 	delete(p.children, c)
 	p.mu.Unlock()
 	p.metrics.restarts.WithLabelValues(reason).Inc()
-	p.metrics.rss.DeleteLabelValues(label(s.number))
 	p.log.Info("engine child ended", "slot", s.number, "pid", c.pid, "reason", reason, "calls", c.calls, "state", fmt.Sprint(c.state))
+}
+
+func (p *Pool) isClosed() bool {
+	select {
+	case <-p.closed:
+		return true
+	default:
+		return false
+	}
 }
 
 func stopping() *fault.Error {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -259,26 +260,61 @@ func TestADocumentHasADeadlineOfItsOwn(t *testing.T) {
 	}
 }
 
+// gated is a pool of one place, whose children are ready only while the gate is open.
+func gated(t *testing.T, c engine.Config) (p *engine.Pool, book *logBook, gate string) {
+	gate = filepath.Join(t.TempDir(), "gate")
+	p, book = newPool(t, c, "ENGINE_TEST_GATE="+gate)
+	openGate(t, gate)
+	return p, book, gate
+}
+
+func openGate(t *testing.T, gate string) {
+	t.Helper()
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func shutGate(t *testing.T, gate string) {
+	t.Helper()
+	if err := os.Remove(gate); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// until waits for what is to come true soon.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for ends := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(ends) {
+			t.Fatalf("%s: not after 20 s", what)
+		}
+	}
+}
+
 // A document of many pages comes back for lease after lease, and each page twice where a child serves two stages.
 func TestADocumentCountsOnceForAChild(t *testing.T) {
 	c := config()
 	c.MaxDocuments = 3
-	p, _ := newPool(t, c)
+	p, _, gate := gated(t, c)
 	first := 0
-	for i, job := range []string{"a", "b", "a", "a", "b", "b", "c", "c"} {
+	for i, job := range []string{"a", "b", "a", "a", "b", "b", "c"} {
 		s, err := p.Lease(turn.With(t.Context(), turn.Claim{Lane: "normal", Tenant: "acme", Job: job}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		pid := factsOf(t, s).PID
-		s.Release()
 		if i == 0 {
 			first = pid
+			shutGate(t, gate)
 		}
-		if old := i < 7; (pid == first) != old {
-			t.Errorf("lease %d, of %s: child %d, the first was %d", i, job, pid, first)
+		if pid != first || len(p.PIDs()) != 1 {
+			t.Errorf("lease %d, of %s: child %d of %v, the first was %d", i, job, pid, p.PIDs(), first)
 		}
+		s.Release()
 	}
+	openGate(t, gate)
+	until(t, "another child", func() bool { return !slices.Contains(p.PIDs(), first) })
 }
 
 func TestAChildIsReplacedAfterItsShare(t *testing.T) {
@@ -286,7 +322,7 @@ func TestAChildIsReplacedAfterItsShare(t *testing.T) {
 		change func(*engine.Config)
 		calls  int // a lease
 		hoard  int // megabytes
-		leases int // before another child answers
+		leases int // before a successor is started
 	}{
 		"documents":   {func(c *engine.Config) { c.MaxDocuments = 3 }, 1, 0, 3},
 		"pages":       {func(c *engine.Config) { c.MaxPages = 4 }, 2, 0, 2},
@@ -297,7 +333,7 @@ func TestAChildIsReplacedAfterItsShare(t *testing.T) {
 			tc.change(&c)
 			p, book := newPool(t, c)
 			first := 0
-			for i := range tc.leases + 1 {
+			for i := range tc.leases {
 				s := lease(t, p)
 				pid := 0
 				for range tc.calls {
@@ -308,18 +344,89 @@ func TestAChildIsReplacedAfterItsShare(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				s.Release()
 				if i == 0 {
 					first = pid
 				}
-				if want := i < tc.leases; (pid == first) != want {
+				if pid != first {
 					t.Errorf("lease %d: child %d, the first was %d", i, pid, first)
 				}
+				s.Release()
+			}
+			until(t, "another child in its place", func() bool {
+				pids := p.PIDs()
+				return len(pids) == 1 && pids[0] != first
+			})
+			if got := factsOf(t, lease(t, p)).PID; got == first {
+				t.Error("the first child answers still")
 			}
 			if !strings.Contains(book.String(), name) {
 				t.Errorf("the log does not say %q:\n%s", name, book)
 			}
 		})
+	}
+}
+
+// A child takes a while to load its models. Meanwhile the one that it is to replace works on.
+func TestALaneDoesNotWaitForAReplacement(t *testing.T) {
+	c := config()
+	c.MaxDocuments = 2
+	p, _, gate := gated(t, c)
+	s := lease(t, p)
+	first := factsOf(t, s).PID
+	s.Release()
+	shutGate(t, gate)
+	for range 5 {
+		s = lease(t, p)
+		if got := factsOf(t, s).PID; got != first {
+			t.Fatalf("child %d answers before it may be ready, the first was %d", got, first)
+		}
+		s.Release()
+	}
+	s = lease(t, p)
+	if _, err := s.Call(t.Context(), "open", "a document", nil); err != nil {
+		t.Fatal(err)
+	}
+	openGate(t, gate)
+	until(t, "a successor", func() bool { return len(p.PIDs()) == 2 })
+	if f := factsOf(t, s); f.PID != first || f.Opened != "a document" {
+		t.Errorf("a lease lost its document to a successor: %+v, the first child was %d", f, first)
+	}
+	s.Release()
+	var f facts
+	until(t, "another child", func() bool { // the successor counts once it is warm
+		s := lease(t, p)
+		defer s.Release()
+		f = factsOf(t, s)
+		return f.PID != first
+	})
+	if !f.Warm {
+		t.Error("a successor took over before it had done what a first call does first")
+	}
+}
+
+// A successor that does not start costs nothing but a line in the log; one that is ready when the worn child crashes takes its place.
+func TestAWornChildGoesOnWhereItsSuccessorDoesNotStart(t *testing.T) {
+	c := config()
+	c.MaxDocuments, c.StartDeadline = 1, 4*time.Second
+	p, book, gate := gated(t, c)
+	s := lease(t, p)
+	first := factsOf(t, s).PID
+	shutGate(t, gate)
+	s.Release()
+	until(t, "a successor given up", func() bool { return strings.Contains(book.String(), "did not start") })
+	s = lease(t, p)
+	if got := factsOf(t, s).PID; got != first {
+		t.Fatalf("child %d answers, the first was %d", got, first)
+	}
+	s.Release()
+	s = lease(t, p)
+	openGate(t, gate)
+	until(t, "a successor", func() bool { return len(p.PIDs()) == 2 })
+	if _, err := s.Call(t.Context(), "exit", nil, nil); fault.Of(err).Code != schemas.EngineCrashed {
+		t.Fatalf("got %v", err)
+	}
+	if got := factsOf(t, s).PID; got == first {
+		t.Error("the dead child answers")
 	}
 }
 

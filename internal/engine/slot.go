@@ -98,6 +98,7 @@ func (s *Slot) exchange(ctx context.Context, method string, b *buffers) (answer,
 	s.generation = s.seat.generation
 	deadline := s.deadline(ctx, start)
 	c.calls++
+	c.methods[method] = true
 	c.tail.begin()
 	type outcome struct {
 		a   answer
@@ -125,7 +126,7 @@ func (s *Slot) exchange(ctx context.Context, method string, b *buffers) (answer,
 			}
 			s.pool.discard(s.seat, "crash")
 			u.CPU = c.unreported()
-			if s.isClosed() {
+			if s.pool.isClosed() {
 				return answer{}, u, stopping().Because(o.err)
 			}
 			if c.starved() {
@@ -201,18 +202,9 @@ func (s *Slot) measure(c *child) int64 {
 	return rss
 }
 
-func (s *Slot) isClosed() bool {
-	select {
-	case <-s.pool.closed:
-		return true
-	default:
-		return false
-	}
-}
-
 // Release gives the place back and counts the document of the lease, once for a child however many leases it takes: a document that nobody named
-// is another one each time. A child that has done its share, or has grown above its memory
-// mark, is replaced now and not between two calls of a lease, so that no open document is lost. A second Release does nothing.
+// is another one each time. A child that has done its share, or has grown above its memory mark, is replaced at the end of the first lease
+// at which a successor is ready, and never between two calls of one, so that no open document is lost. A second Release does nothing.
 func (s *Slot) Release() {
 	seat := s.seat
 	if seat == nil {
@@ -221,7 +213,7 @@ func (s *Slot) Release() {
 	if c := seat.child; c != nil {
 		c.served.count(s.place.Claim())
 		if reason := s.pool.worn(c); reason != "" {
-			s.pool.discard(seat, reason)
+			s.pool.relieve(seat, reason)
 		}
 	}
 	s.pool.metrics.busy.Dec()
@@ -239,7 +231,7 @@ func (s *Slot) take(ctx context.Context) error {
 		case <-waiting.Done():
 		}
 	}()
-	if s.isClosed() { // also where a place is free
+	if s.pool.isClosed() { // also where a place is free
 		return stopping()
 	}
 	var err error
@@ -284,11 +276,11 @@ func (s *Slot) Between(ctx context.Context) error {
 	return err
 }
 
-// worn says why a child should be replaced, or nothing.
+// worn says why a child should be replaced, or nothing. One that has died is replaced by whoever needs it.
 func (p *Pool) worn(c *child) string {
 	switch {
 	case c.dead():
-		return "died idle"
+		return ""
 	case c.served.number() >= p.cfg.MaxDocuments:
 		return "documents"
 	case c.calls >= p.cfg.MaxPages:

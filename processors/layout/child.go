@@ -31,21 +31,29 @@ type Source = func() (*engine.Model, error)
 // With an orientation model a page that lies on its side is looked at upright.
 func Register(m *engine.Mux, model Source, orientation ...Source) {
 	var f *Finder
-	engine.Handle(m, Method, func(_ context.Context, req Request) (Result, error) {
-		if f == nil {
-			l, err := model()
+	load := func() error {
+		if f != nil {
+			return nil
+		}
+		l, err := model()
+		if err != nil {
+			return err
+		}
+		fresh := NewFinder(l, l.Metadata("character"))
+		for _, open := range orientation {
+			o, err := open()
 			if err != nil {
-				return Result{}, err
+				return err
 			}
-			fresh := NewFinder(l, l.Metadata("character"))
-			for _, open := range orientation {
-				o, err := open()
-				if err != nil {
-					return Result{}, err
-				}
-				fresh.Orient(o)
-			}
-			f = fresh
+			fresh.Orient(o)
+		}
+		f = fresh
+		return nil
+	}
+	m.Warm(Method, load)
+	engine.Handle(m, Method, func(_ context.Context, req Request) (Result, error) {
+		if err := load(); err != nil {
+			return Result{}, err
 		}
 		im, err := raster.Decode(req.Image, req.MaxPixels)
 		if errors.Is(err, raster.ErrTooLarge) {

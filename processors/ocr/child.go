@@ -17,16 +17,20 @@ import (
 // Register gives the child its handler. The models are loaded at the first page, so that a child that never reads loads nothing.
 func Register(m *engine.Mux, models *engine.Models) {
 	var r *Reader
+	load := func() (err error) {
+		if r == nil {
+			r, err = Open(models)
+		}
+		return err
+	}
+	m.Warm(Method, load)
 	engine.Handle(m, Method, func(_ context.Context, req Request) (Result, error) {
 		if have := models.Set().Reading().String(); req.Reading != have {
 			return Result{}, fault.World(schemas.EngineUnavailable, "%s", schemas.Codes[schemas.EngineUnavailable].Meaning).
 				Because(fmt.Errorf("the stage asks for the reading %q, the engine has %q", req.Reading, have))
 		}
-		if r == nil {
-			var err error
-			if r, err = Open(models); err != nil {
-				return Result{}, err
-			}
+		if err := load(); err != nil {
+			return Result{}, err
 		}
 		im, err := raster.Decode(req.Image, req.MaxPixels)
 		if errors.Is(err, raster.ErrTooLarge) {
