@@ -84,6 +84,7 @@ func (w *work) chunk(ctx context.Context, selection schemas.Ranges) ([]schemas.E
 		events = append(events, e)
 	}
 	if len(at) > 0 {
+		w.slot.Release() // the store takes as long as a page, and others wait for the child
 		refs, err := w.store(ctx, first, &texts)
 		if err != nil {
 			return nil, err

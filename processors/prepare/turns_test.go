@@ -101,6 +101,32 @@ func TestAnUrgentDocumentGoesBetweenTwoPagesOfAChunk(t *testing.T) {
 	}
 }
 
+// The texts of a chunk are stored in one go at its end: whoever waits for the child need not wait for that.
+func TestTheChildIsFreeWhileTextsAreStored(t *testing.T) {
+	p := pool(t, nil)
+	b := newBench(t, p, nil)
+	stored := 0
+	b.fail = func(op, key string) error {
+		if op != "put" {
+			return nil
+		}
+		stored++
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		other, err := p.Lease(ctx)
+		if err != nil {
+			t.Errorf("the child is held while %s is stored: %v", key, err)
+			return nil
+		}
+		other.Release()
+		return nil
+	}
+	got := outline(b.work(t, b.submit(pdfType, book(3)), schemas.Delivery{}))
+	if want := "opened 3 1-3 application/pdf; " + pages("text", 1, 3); got != want || stored == 0 {
+		t.Errorf("got %s, want %s; %d objects were stored", got, want, stored)
+	}
+}
+
 func TestOnlyTheFirstPagesOfALargeDocumentHaveItsPriority(t *testing.T) {
 	p := pool(t, nil)
 	for name, tc := range map[string]struct {
