@@ -20,10 +20,18 @@ type Job struct {
 
 type jobKey struct{}
 
-// about is the job as a context carries it.
+// about is a context that carries a job.
 type about struct {
+	context.Context
 	mu  sync.Mutex
 	job Job
+}
+
+func (a *about) Value(key any) any {
+	if key == (jobKey{}) {
+		return a
+	}
+	return a.Context.Value(key)
 }
 
 func (a *about) read() Job {
@@ -34,7 +42,7 @@ func (a *about) read() Job {
 
 // With returns a context whose logs carry the job; fields left empty keep what the context carried before.
 func With(ctx context.Context, j Job) context.Context {
-	return context.WithValue(ctx, jobKey{}, &about{job: over(j, JobOf(ctx))})
+	return &about{Context: ctx, job: over(j, JobOf(ctx))}
 }
 
 // Add tells the context, and every one that was made from it without a With of its own, more of the job: what is found out on the way. It says
@@ -65,12 +73,17 @@ func JobOf(ctx context.Context) Job {
 	return Job{}
 }
 
-// attrs adds what the context says of itself: the job, then the trace.
-func attrs(ctx context.Context, out []slog.Attr) []slog.Attr {
+// texts are what a line says of a job in words, each behind its name.
+func (j *Job) texts() [4][2]string {
+	return [...][2]string{{"request_id", j.RequestID}, {"job_id", j.JobID}, {"tenant", j.Tenant}, {"stage", j.Stage}}
+}
+
+// attrs are what the context says of itself: the job, then the trace.
+func attrs(ctx context.Context) (out []slog.Attr) {
 	j := JobOf(ctx)
-	for _, a := range [...][2]string{{"request_id", j.RequestID}, {"job_id", j.JobID}, {"tenant", j.Tenant}, {"stage", j.Stage}} {
-		if a[1] != "" {
-			out = append(out, slog.String(a[0], a[1]))
+	for _, t := range j.texts() {
+		if t[1] != "" {
+			out = append(out, slog.String(t[0], t[1]))
 		}
 	}
 	if j.Page != 0 {

@@ -1,10 +1,14 @@
 package telemetry
 
 import (
+	"context"
+	"encoding/hex"
 	"log/slog"
 	"strconv"
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // lines writes the plain ones, which nearly all are, as [slog.JSONHandler] would, at a fraction of its cost: a gateway writes one for each
@@ -20,12 +24,15 @@ var rooms = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }
 
 // with is the same with more attributes in every line.
 func (l lines) with(as []slog.Attr) lines {
-	prefix, ok := appendAttrs(append([]byte(nil), l.prefix...), as)
-	return lines{l.w, l.late, prefix, l.plain && ok}
+	prefix, ok := append([]byte(nil), l.prefix...), l.plain
+	for i := 0; ok && i < len(as); i++ {
+		prefix, ok = appendAttr(prefix, as[i])
+	}
+	return lines{l.w, l.late, prefix, ok}
 }
 
-// write writes a line of a record's own and the attributes given; false where it is not plain, and nothing was written.
-func (l lines) write(r slog.Record, as []slog.Attr) (bool, error) {
+// write writes a record and what the context says of itself; false where the line is not plain, and nothing was written.
+func (l lines) write(ctx context.Context, r slog.Record) (bool, error) {
 	if !l.plain || r.Time.IsZero() {
 		return false, nil
 	}
@@ -40,8 +47,11 @@ func (l lines) write(r slog.Record, as []slog.Attr) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	b = append(b, l.prefix...)
-	if b, ok = appendAttrs(b, as); !ok {
+	if b, ok = appendContext(ctx, append(b, l.prefix...)); !ok {
+		return false, nil
+	}
+	r.Attrs(func(a slog.Attr) bool { b, ok = appendAttr(b, a); return ok })
+	if !ok {
 		return false, nil
 	}
 	b = append(b, "}\n"...)
@@ -55,22 +65,38 @@ func (l lines) write(r slog.Record, as []slog.Attr) (bool, error) {
 	return true, err
 }
 
-// appendAttrs writes attributes, each behind a comma; false where one is not plain.
-func appendAttrs(b []byte, as []slog.Attr) (_ []byte, ok bool) {
-	for _, a := range as {
-		if a.Key == "" {
-			return b, false
+// appendContext writes what attrs says of a context. Those names are our own, so none of them has to be judged.
+func appendContext(ctx context.Context, b []byte) (_ []byte, ok bool) {
+	j := JobOf(ctx)
+	for _, t := range j.texts() {
+		if t[1] == "" {
+			continue
 		}
-		b = append(b, ',')
-		if b, ok = appendText(b, a.Key); !ok {
-			return b, false
-		}
-		b = append(b, ':')
-		if b, ok = appendValue(b, a); !ok {
+		b = append(append(append(b, `,"`...), t[0]...), `":`...)
+		if b, ok = appendText(b, Redact(t[1])); !ok {
 			return b, false
 		}
 	}
+	if j.Page != 0 {
+		b = strconv.AppendInt(append(b, `,"page":`...), int64(j.Page), 10)
+	}
+	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
+		traced, span := sc.TraceID(), sc.SpanID()
+		b = append(hex.AppendEncode(append(b, `,"trace_id":"`...), traced[:]), '"')
+		b = append(hex.AppendEncode(append(b, `,"span_id":"`...), span[:]), '"')
+	}
 	return b, true
+}
+
+// appendAttr writes an attribute behind a comma; false where it is not plain.
+func appendAttr(b []byte, a slog.Attr) (_ []byte, ok bool) {
+	if a.Key == "" {
+		return b, false
+	}
+	if b, ok = appendText(append(b, ','), a.Key); !ok {
+		return b, false
+	}
+	return appendValue(append(b, ':'), a)
 }
 
 func appendValue(b []byte, a slog.Attr) ([]byte, bool) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"slices"
 )
 
 // NewLogger returns a logger that writes one JSON object a line, with the attributes given here in every line, what the context carries
@@ -30,20 +29,18 @@ type handler struct {
 func (h *handler) Enabled(ctx context.Context, l slog.Level) bool { return h.root.Enabled(ctx, l) }
 
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
-	var room [16]slog.Attr // enough for nearly every line
-	as := attrs(ctx, room[:0])
 	if len(h.grouped) == 0 { // in one record, which costs less than a handler of its own
-		r.Attrs(func(a slog.Attr) bool { as = append(as, a); return true })
-		if done, err := h.lines.write(r, as); done {
+		if done, err := h.lines.write(ctx, r); done {
 			return err
 		}
 		whole := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
-		whole.AddAttrs(as...)
+		whole.AddAttrs(attrs(ctx)...)
+		r.Attrs(func(a slog.Attr) bool { whole.AddAttrs(a); return true })
 		return h.root.Handle(ctx, whole)
 	}
 	to := h.root
-	if len(as) > 0 {
-		to = to.WithAttrs(slices.Clone(as))
+	if as := attrs(ctx); len(as) > 0 {
+		to = to.WithAttrs(as)
 	}
 	for _, f := range h.grouped {
 		to = f(to)
