@@ -75,13 +75,13 @@ func ValidBatchID(s string) bool { return hasForm(s, "bat_") }
 func ValidRequestID(s string) bool { return ofRequests.spells(s, 1, 80) }
 
 // NewJobID returns a fresh job id: 48 bits of milliseconds, then 80 random bits, so that ids sort by time.
-func NewJobID(now time.Time) string { return "job_" + timeOrdered(now) }
+func NewJobID(now time.Time) string { return timeOrdered("job_", now) }
 
 // NewRequestID returns a fresh request id.
-func NewRequestID(now time.Time) string { return "req_" + timeOrdered(now) }
+func NewRequestID(now time.Time) string { return timeOrdered("req_", now) }
 
 // NewUploadID returns a fresh name for a source object.
-func NewUploadID(now time.Time) string { return timeOrdered(now) }
+func NewUploadID(now time.Time) string { return timeOrdered("", now) }
 
 // JobIDFor derives a job id from what makes the job the same one: the domain (idempotency, object) and its parts.
 func JobIDFor(domain string, parts ...string) string {
@@ -101,7 +101,7 @@ func JobIDForObject(tenant string, s Source) string {
 func JobIDForUpload(tenant, upload string) string { return JobIDFor("upload", tenant, upload) }
 
 // NewBatchID returns a fresh batch id.
-func NewBatchID(now time.Time) string { return "bat_" + timeOrdered(now) }
+func NewBatchID(now time.Time) string { return timeOrdered("bat_", now) }
 
 // BatchIDFor derives a batch's id from what makes it the same one.
 func BatchIDFor(parts ...string) string { return "bat_" + digest(parts...) }
@@ -158,7 +158,7 @@ const (
 // FromStages lists them.
 var FromStages = []string{FromLayout, FromOCR, FromCompose}
 
-func timeOrdered(now time.Time) string {
+func timeOrdered(prefix string, now time.Time) string {
 	var b [16]byte
 	if _, err := rand.Read(b[6:]); err != nil {
 		panic(err) // the system has no randomness: nothing can be safe from here on
@@ -166,7 +166,7 @@ func timeOrdered(now time.Time) string {
 	ms := uint64(now.UnixMilli())
 	binary.BigEndian.PutUint16(b[0:], uint16(ms>>32))
 	binary.BigEndian.PutUint32(b[2:], uint32(ms))
-	return encode(b)
+	return encode(prefix, b)
 }
 
 // digest hashes the parts with their lengths, so that no two lists of parts collide by concatenation.
@@ -178,10 +178,13 @@ func digest(parts ...string) string {
 		h.Write(n[:])
 		h.Write([]byte(p))
 	}
-	return encode([16]byte(h.Sum(nil)))
+	return encode("", [16]byte(h.Sum(nil)))
 }
 
-func encode(b [16]byte) string { return encoding.EncodeToString(b[:]) }
+func encode(prefix string, b [16]byte) string {
+	var room [30]byte // a prefix has four letters
+	return string(encoding.AppendEncode(append(room[:0], prefix...), b[:]))
+}
 
 // The object keys. Each is derived from the identities alone; a client's file name is never part of one.
 
