@@ -122,7 +122,7 @@ func credential(c *gin.Context) string {
 	if d := dialect(c); d != nil && d.KeyHeader() != "" && c.GetHeader("Authorization") == "" {
 		return strings.TrimSpace(c.GetHeader(d.KeyHeader()))
 	}
-	scheme, token, found := strings.Cut(c.GetHeader("Authorization"), " ")
+	scheme, token, found := strings.Cut(field(c, "Authorization"), " ")
 	if !found || !strings.EqualFold(scheme, "Bearer") {
 		return ""
 	}

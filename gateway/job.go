@@ -98,17 +98,20 @@ func (g *Gateway) job(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	tag := jobTag(s)
-	c.Writer.Header()["Etag"] = []string{tag} // its canonical form
-	if unchanged(c, tag) {
+	if field(c, "If-None-Match") != "" && unchanged(c, jobTag(s)) { // a tag is made only for who has one
 		return nil
 	}
 	if !schemas.Terminal(s.Status) {
 		c.Header("Retry-After", "1")
 	}
-	g.reply(c, http.StatusOK, "application/json", g.shownOf(s))
+	w := g.shownOf(s)
+	c.Writer.Header()["Etag"] = w.tag // its canonical form
+	g.put(c, http.StatusOK, inJSON, w.length, w.body)
 	return nil
 }
+
+// inJSON is the media type of nearly every answer, as a head has it.
+var inJSON = []string{"application/json"}
 
 // jobTag tells one state of a job from another.
 func jobTag(s *schemas.JobSnapshot) string {

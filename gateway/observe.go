@@ -21,6 +21,9 @@ import (
 // noRoute stands for addresses that do not exist, in logs and metrics: a client must not be able to make names there.
 const noRoute = "none"
 
+// ofServer is what every span of a request is.
+var ofServer = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
+
 // observe gives a request its id and span, then counts it and writes its one line: no body, no query, no header, no secret (P8).
 func (g *Gateway) observe(c *gin.Context) {
 	began := time.Now()
@@ -28,7 +31,7 @@ func (g *Gateway) observe(c *gin.Context) {
 	if route == "" {
 		route = noRoute
 	}
-	id := c.GetHeader("X-Request-Id")
+	id := field(c, "X-Request-Id")
 	if !schemas.ValidRequestID(id) {
 		id = schemas.NewRequestID(began)
 	}
@@ -37,7 +40,7 @@ func (g *Gateway) observe(c *gin.Context) {
 	if len(c.Request.Header["Traceparent"]) > 0 {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(c.Request.Header))
 	}
-	ctx, span := g.tracer.Start(ctx, c.Request.Method+" "+route, trace.WithSpanKind(trace.SpanKindServer))
+	ctx, span := g.tracer.Start(ctx, c.Request.Method+" "+route, ofServer...)
 	defer span.End()
 	if span.IsRecording() {
 		span.SetAttributes(attribute.String("http.request.method", c.Request.Method), attribute.String("http.route", route), attribute.String("docstream.request_id", id))
@@ -45,12 +48,20 @@ func (g *Gateway) observe(c *gin.Context) {
 	c.Request = c.Request.WithContext(&request{Context: telemetry.With(ctx, telemetry.Job{RequestID: id})})
 	defer func() {
 		cut := g.recovered(c, recover())
-		g.account(c, span, route, time.Since(began))
+		g.account(c, span, route, began, time.Since(began))
 		if cut {
 			panic(http.ErrAbortHandler) // the server drops the connection without a word
 		}
 	}()
 	c.Next()
+}
+
+// field is a field of a request's head by its canonical name, which every request is asked for: GetHeader would work that out each time.
+func field(c *gin.Context, name string) string {
+	if values := c.Request.Header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }
 
 // recovered turns a panic into INTERNAL; it reports whether an answer had begun, so that only cutting the connection is left.
@@ -71,8 +82,8 @@ func (g *Gateway) recovered(c *gin.Context, p any) (cut bool) {
 }
 
 // account counts a request and writes its line.
-func (g *Gateway) account(c *gin.Context, span trace.Span, route string, took time.Duration) {
-	status := c.Writer.Status()
+func (g *Gateway) account(c *gin.Context, span trace.Span, route string, began time.Time, took time.Duration) {
+	status, ctx := c.Writer.Status(), c.Request.Context()
 	g.metrics.answer(answered{route, method(c.Request.Method), status}, took)
 	if span.IsRecording() {
 		span.SetAttributes(attribute.Int("http.response.status_code", status))
@@ -84,7 +95,7 @@ func (g *Gateway) account(c *gin.Context, span trace.Span, route string, took ti
 	if route == "/healthz" || route == "/readyz" || route == "/metrics" {
 		level = slog.LevelDebug
 	}
-	if !g.access.Enabled(c.Request.Context(), level) {
+	if !g.access.Enabled(ctx, level) {
 		return
 	}
 	as := [6]slog.Attr{slog.String("method", method(c.Request.Method)), slog.String("route", route), slog.Int("status", status),
@@ -94,9 +105,9 @@ func (g *Gateway) account(c *gin.Context, span trace.Span, route string, took ti
 		as[n] = slog.String("code", string(code))
 		n++
 	}
-	line := slog.NewRecord(time.Now(), level, "request", 0) // no line says where in the code it was written
+	line := slog.NewRecord(began.Add(took), level, "request", 0) // no line says where in the code it was written
 	line.AddAttrs(as[:n]...)
-	_ = g.access.Handle(c.Request.Context(), line) // a log that cannot be written is not the client's concern
+	_ = g.access.Handle(ctx, line) // a log that cannot be written is not the client's concern
 }
 
 // method keeps a client from making names in logs and metrics.

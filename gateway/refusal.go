@@ -173,9 +173,14 @@ func (g *Gateway) write(c *gin.Context, status int, media string, body any) {
 }
 
 func (g *Gateway) reply(c *gin.Context, status int, media string, b []byte) {
+	g.put(c, status, []string{media}, []string{strconv.Itoa(len(b))}, b)
+}
+
+// put is reply for who has the head's values at hand. They may be shared: they are replaced, never written to.
+func (g *Gateway) put(c *gin.Context, status int, media, length []string, b []byte) {
 	g.mayWrite(c)
 	h := c.Writer.Header()
-	h["Content-Type"], h["Content-Length"] = []string{media}, []string{strconv.Itoa(len(b))}
+	h["Content-Type"], h["Content-Length"] = media, length
 	c.Status(status)
 	_, _ = c.Writer.Write(b) // who does not read it hears nothing more
 }
