@@ -112,7 +112,7 @@ func (v *View) event(key []byte, wire func([]byte) []byte) schemas.Event {
 	if known {
 		return e
 	}
-	b, closer, err := v.store.db.Get(key)
+	b, closer, err := v.store.db.Get(slices.Clone(key)) // its own: nearly every key is found above, and costs no memory
 	if errors.Is(err, pebble.ErrNotFound) {
 		v.decoded.keep(key, nil, 0, made)
 		return nil

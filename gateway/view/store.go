@@ -137,7 +137,13 @@ func (r row) newer(old row) bool {
 }
 
 // rowKey is where a job lies. Tenants hold no slash, so no tenant's key can reach into another's (P8).
-func rowKey(tenant, job string) []byte { return []byte(jobsPrefix + tenant + "/" + job) }
+func rowKey(tenant, job string) []byte {
+	return append(append(append(append(make([]byte, 0, keyRoom), jobsPrefix...), tenant...), '/'), job...)
+}
+
+// keyRoom is what nearly every key of a row, an API key or a setting has room in: small and known, so that a key that is only looked up needs none
+// of the heap.
+const keyRoom = 96
 
 const jobsPrefix = "j"
 
@@ -156,7 +162,7 @@ func listPrefix(tenant string) []byte { return []byte("l" + tenant + "/") }
 // listEnd is the first key after all of a tenant's.
 func listEnd(tenant string) []byte { return []byte("l" + tenant + "0") } // '0' follows '/'
 
-func keyKey(id string) []byte { return []byte("k" + id) }
+func keyKey(id string) []byte { return append(append(make([]byte, 0, keyRoom), 'k'), id...) }
 
 // What a tenant owns beside jobs (and the index of what was read, under h), each under a letter of its own: its keys, its plan, its endpoints, its days of usage, its webhooks and
 // what was done in its name.
@@ -170,7 +176,7 @@ const (
 )
 
 func ownKey(what byte, tenant, name string) []byte {
-	return []byte(string(what) + tenant + "/" + name)
+	return append(append(append(append(make([]byte, 0, keyRoom), what), tenant...), '/'), name...)
 }
 
 // get returns a copy of a value, nil where there is none.
