@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"docstream/internal/telemetry"
 	"docstream/schemas"
 )
 
@@ -138,10 +140,18 @@ func (w *nowhere) Header() http.Header         { return w.header }
 func (w *nowhere) WriteHeader(status int)      { w.status = status }
 func (w *nowhere) Write(b []byte) (int, error) { return len(b), nil }
 
+// SetWriteDeadline is there as with a connection: to be told that there is none costs an error.
+func (w *nowhere) SetWriteDeadline(time.Time) error { return nil }
+
 // BenchmarkJobLookupAlone is what the gateway adds to the server it stands on: a crowd's look-ups without connections, its log thrown away.
 func BenchmarkJobLookupAlone(b *testing.B) {
 	w := newWorld(b)
 	w.logs.forgetful.Store(true)
+	stop, err := telemetry.Tracing(b.Context(), telemetry.DefaultConfig()) // nobody takes the traces, but they have ids
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = stop(context.Background()) }()
 	r := w.replica(nil)
 	token := w.key("acme")
 	job := schemas.NewJobID(time.Now())
