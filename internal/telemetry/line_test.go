@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"docstream/internal/telemetry"
 )
 
@@ -52,6 +54,39 @@ func TestEveryLineIsAsSlogWritesIt(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestALineSaysTheSameOfItsContextEitherWay: a number without a sign is not plain, so that its line takes the long way.
+func TestALineSaysTheSameOfItsContextEitherWay(t *testing.T) {
+	at := time.Date(2026, 11, 27, 1, 2, 3, 456_000_000, time.UTC)
+	traced := trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1, 0xab}, SpanID: trace.SpanID{2}}))
+	for name, ctx := range map[string]context.Context{
+		"nothing":           context.Background(),
+		"a trace":           traced,
+		"all of a job":      telemetry.With(traced, telemetry.Job{RequestID: "req_1", JobID: "job_1", Tenant: "acme", Stage: "ocr", Page: 12}),
+		"some of it":        telemetry.With(context.Background(), telemetry.Job{Tenant: "acme"}),
+		"text to be quoted": telemetry.With(traced, telemetry.Job{RequestID: "say \"x\"", Page: 1}),
+		"a secret":          telemetry.With(context.Background(), telemetry.Job{RequestID: "dsk_0123456789abcdef_hushhush"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			write := func(as ...slog.Attr) string {
+				var b bytes.Buffer
+				r := slog.NewRecord(at, slog.LevelInfo, "x", 0)
+				r.AddAttrs(as...)
+				if err := telemetry.NewLogger(&b, "info").Handler().Handle(ctx, r); err != nil {
+					t.Fatal(err)
+				}
+				return b.String()
+			}
+			short, long := write(), write(slog.Uint64("long", 1))
+			if long = strings.Replace(long, `,"long":1`, "", 1); short != long {
+				t.Errorf("short %slong  %s", short, long)
+			}
+			if strings.Contains(short, "hush") {
+				t.Errorf("it says a secret: %s", short)
+			}
+		})
 	}
 }
 
