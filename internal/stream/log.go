@@ -67,6 +67,7 @@ func (l *logRunner) run(ctx context.Context) error {
 		topics = append(topics, full)
 	}
 	var cl *kgo.Client
+	made := make(chan struct{}) // closed when cl is set: the group may assign partitions before the call that makes the client has returned
 	lost := func(_ context.Context, _ *kgo.Client, m map[string][]int32) {
 		for topic, numbers := range m {
 			for _, n := range numbers {
@@ -84,11 +85,13 @@ func (l *logRunner) run(ctx context.Context) error {
 		// log would be missing before them.
 		kgo.BlockRebalanceOnPoll(), kgo.OnPartitionsRevoked(lost), kgo.OnPartitionsLost(lost),
 		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, m map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+			<-made
 			return l.positions(ctx, kadm.NewClient(cl), m)
 		}))
 	if err != nil {
 		return err
 	}
+	close(made)
 	defer cl.CloseAllowingRebalance()
 	for ctx.Err() == nil {
 		if err := l.turn(ctx, cl); err != nil {
