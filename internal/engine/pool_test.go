@@ -282,8 +282,8 @@ func shutGate(t *testing.T, gate string) {
 	}
 }
 
-// until waits for what is to come true soon.
-func until(t *testing.T, what string, ok func() bool) {
+// eventually waits for what is to come true soon.
+func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for ends := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(ends) {
@@ -314,7 +314,7 @@ func TestADocumentCountsOnceForAChild(t *testing.T) {
 		s.Release()
 	}
 	openGate(t, gate)
-	until(t, "another child", func() bool { return !slices.Contains(p.PIDs(), first) })
+	eventually(t, "another child", func() bool { return !slices.Contains(p.PIDs(), first) })
 }
 
 func TestAChildIsReplacedAfterItsShare(t *testing.T) {
@@ -352,7 +352,7 @@ func TestAChildIsReplacedAfterItsShare(t *testing.T) {
 				}
 				s.Release()
 			}
-			until(t, "another child in its place", func() bool {
+			eventually(t, "another child in its place", func() bool {
 				pids := p.PIDs()
 				return len(pids) == 1 && pids[0] != first
 			})
@@ -387,13 +387,13 @@ func TestALaneDoesNotWaitForAReplacement(t *testing.T) {
 		t.Fatal(err)
 	}
 	openGate(t, gate)
-	until(t, "a successor", func() bool { return len(p.PIDs()) == 2 })
+	eventually(t, "a successor", func() bool { return len(p.PIDs()) == 2 })
 	if f := factsOf(t, s); f.PID != first || f.Opened != "a document" {
 		t.Errorf("a lease lost its document to a successor: %+v, the first child was %d", f, first)
 	}
 	s.Release()
 	var f facts
-	until(t, "another child", func() bool { // the successor counts once it is warm
+	eventually(t, "another child", func() bool { // the successor counts once it is warm
 		s := lease(t, p)
 		defer s.Release()
 		f = factsOf(t, s)
@@ -413,7 +413,7 @@ func TestAWornChildGoesOnWhereItsSuccessorDoesNotStart(t *testing.T) {
 	first := factsOf(t, s).PID
 	shutGate(t, gate)
 	s.Release()
-	until(t, "a successor given up", func() bool { return strings.Contains(book.String(), "did not start") })
+	eventually(t, "a successor given up", func() bool { return strings.Contains(book.String(), "did not start") })
 	s = lease(t, p)
 	if got := factsOf(t, s).PID; got != first {
 		t.Fatalf("child %d answers, the first was %d", got, first)
@@ -421,7 +421,7 @@ func TestAWornChildGoesOnWhereItsSuccessorDoesNotStart(t *testing.T) {
 	s.Release()
 	s = lease(t, p)
 	openGate(t, gate)
-	until(t, "a successor", func() bool { return len(p.PIDs()) == 2 })
+	eventually(t, "a successor", func() bool { return len(p.PIDs()) == 2 })
 	if _, err := s.Call(t.Context(), "exit", nil, nil); fault.Of(err).Code != schemas.EngineCrashed {
 		t.Fatalf("got %v", err)
 	}
