@@ -51,7 +51,7 @@ func (s *supervisor) startParts(ctx context.Context) error {
 	}
 	if s.analytics() {
 		g.Go(func() error {
-			_, err := s.part(ctx, background, nil, "clickhouse", "--data", s.folder.path("clickhouse"), "--listen", s.local("clickhouse"), "--lib", s.library())
+			_, err := s.part(ctx, afterwards, nil, "clickhouse", "--data", s.folder.path("clickhouse"), "--listen", s.local("clickhouse"), "--lib", s.library())
 			return err
 		})
 	} else {

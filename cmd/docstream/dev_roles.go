@@ -15,10 +15,13 @@ import (
 	"docstream/ops/supervise"
 )
 
-// background is the niceness of what nobody waits for within a request: on one machine, accepting a document must not wait for the work
-// on others. Niceness alone does not do it: a task that wakes is put where it last ran, so what yields must also leave processors alone,
-// and gets half of them. The engine's children, one thread each, yield further still.
-const background = 10
+// On one machine, accepting a document must not wait for the work on others, nor a page that somebody waits for until rows and archives of
+// earlier ones are written. Niceness alone does not do it: a task that wakes is put where it last ran, so what yields must also leave
+// processors alone, and gets half of them. The engine's children, one thread each, lie between the two.
+const (
+	background = 10 // niceness of the stages: what nobody waits for within a request
+	afterwards = 19 // of the sinks and ClickHouse: what is done once a page is there
+)
 
 // role is one of our own processes.
 type role struct {
@@ -111,6 +114,9 @@ func (s *supervisor) role(ctx context.Context, group *[]*supervise.Keeper, r rol
 	spec := supervise.Spec{Name: r.name, Env: env, Command: command}
 	if group != &s.intake {
 		spec.Nice = background
+		if group == &s.sinks {
+			spec.Nice = afterwards
+		}
 		spec.Env = append(spec.Env, fmt.Sprintf("GOMAXPROCS=%d", max(1, runtime.NumCPU()/2)))
 	}
 	k, err := s.keep(group, spec)
