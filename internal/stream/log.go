@@ -79,7 +79,7 @@ func (l *logRunner) run(ctx context.Context) error {
 		kgo.ConsumerGroup(l.h.plan.Group(l.spec.Name, "")), kgo.ConsumeTopics(topics...),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.SessionTimeout(c.SessionTimeout), kgo.HeartbeatInterval(c.SessionTimeout/3), kgo.RebalanceTimeout(c.RebalanceTimeout),
-		kgo.DisableAutoCommit(), kgo.FetchMaxBytes(16<<20), kgo.FetchMaxWait(2*time.Second), kgo.MaxConcurrentFetches(2),
+		kgo.DisableAutoCommit(), kgo.FetchMaxBytes(16<<20), fillBytes, fillWait, kgo.MaxConcurrentFetches(2),
 		kgo.KeepControlRecords(), // what lies between the records is known, so that a hole is not taken for a loss
 		// Records that were polled belong to the partitions as they were opened: none may change hands in between, or a stretch of the
 		// log would be missing before them.

@@ -29,6 +29,10 @@ func AddSink(h *Harness, spec topology.Sink, write Write) {
 	}
 }
 
+// A broker answers a sink once so much is there, or so late: a sink waits for a batch anyway, and where documents come one by one, an answer
+// for each of their records costs the broker and the sink more than the records themselves.
+var fillBytes, fillWait = kgo.FetchMinBytes(256 << 10), kgo.FetchMaxWait(500 * time.Millisecond)
+
 type sinkRunner struct {
 	h     *Harness
 	spec  topology.Sink
@@ -47,7 +51,7 @@ func (s *sinkRunner) run(ctx context.Context) error {
 		kgo.ConsumerGroup(group), kgo.OnPartitionsAssigned(s.assigned(group)), kgo.ConsumeTopics(s.h.plan.Name(s.topic.Name)),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.SessionTimeout(c.SessionTimeout), kgo.HeartbeatInterval(c.SessionTimeout/3), kgo.RebalanceTimeout(c.RebalanceTimeout),
-		kgo.DisableAutoCommit(), kgo.FetchMaxBytes(16<<20), kgo.FetchMaxWait(2*time.Second))
+		kgo.DisableAutoCommit(), kgo.FetchMaxBytes(16<<20), fillBytes, fillWait)
 	if err != nil {
 		return err
 	}

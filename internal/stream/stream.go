@@ -48,7 +48,7 @@ type Config struct {
 // DefaultConfig suits one machine.
 func DefaultConfig() Config {
 	return Config{
-		Slots: 2, Batch: 8, FoldBatch: 1000, SinkBatch: 5000, SinkLinger: 500 * time.Millisecond, Task: time.Hour, Tick: 5 * time.Second,
+		Slots: 2, Batch: 8, FoldBatch: 1000, SinkBatch: 5000, SinkLinger: 2 * time.Second, Task: time.Hour, Tick: 5 * time.Second,
 		MaxAttempts: 4, Backoff: 500 * time.Millisecond, StopAfter: 25, StopWindow: 30,
 		WeightHigh: 16, WeightNormal: 4, WeightLow: 1,
 		SessionTimeout: 6 * time.Second, RebalanceTimeout: 60 * time.Second, TransactionTimeout: 10 * time.Second,
