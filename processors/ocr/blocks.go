@@ -71,7 +71,7 @@ func (a *assembly) blocks() []document.Block {
 	kept = append(append(kept, forms...), a.paragraphs(loose)...)
 	var parts []draft
 	var out []document.Block
-	for _, d := range a.order(kept) {
+	for _, d := range whole(a.order(kept)) {
 		for _, part := range a.titled(d) {
 			parts = append(parts, a.items(part)...)
 		}

@@ -17,7 +17,7 @@ import (
 )
 
 // Version names this stage's algorithm; it is part of the pipeline version and changes with anything that can change a result.
-const Version = "ocr/9"
+const Version = "ocr/10"
 
 const stageName = "ocr"
 

@@ -1,6 +1,7 @@
 package ocr
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -42,6 +43,25 @@ func continues(d draft, l placed) bool {
 		max(last.flat.Height(), l.flat.Height()) < 1.4*h &&
 		l.flat.X0 > d.flat.X0-2*h && l.flat.X0 < d.flat.X0+2*h &&
 		last.flat.X1 > max(d.flat.X1, l.flat.X1)-0.2*d.flat.Union(l.flat).Width()
+}
+
+// whole puts paragraphs together that the regions have cut: in reading order, one that begins with a small letter and looks like the next
+// line of the one before. Where the letter says nothing, as in scripts without small ones, the regions are believed.
+func whole(drafts []draft) []draft {
+	var out []draft
+	for _, d := range drafts {
+		if d.kind == document.Paragraph && len(d.lines) > 0 {
+			d.lines = slices.Concat(rows(d.lines)...)
+			if n := len(out); n > 0 && out[n-1].kind == document.Paragraph && len(out[n-1].lines) > 0 && unicode.IsLower(first(d.lines[0].str)) && continues(out[n-1], d.lines[0]) {
+				before := &out[n-1]
+				before.lines = append(before.lines, d.lines...)
+				before.box, before.flat = before.box.Union(d.box), before.flat.Union(d.flat)
+				continue
+			}
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // join makes one text of lines: a word cut by a hyphen at the end of a line is put together, scripts without spaces get none.

@@ -157,6 +157,26 @@ func TestAWordCutAtTheEndOfALineIsPutTogether(t *testing.T) {
 	}
 }
 
+func TestAParagraphThatTheRegionsHaveCutIsWhole(t *testing.T) {
+	first := []label{{150, 300, "The keeper of the lighthouse wrote down every evening"}, {150, 335, "which ships had passed, and what the weather was when they"}}
+	for name, c := range map[string]struct {
+		next label
+		want int
+	}{
+		"a line that goes on":             {label{150, 370, "came by."}, 1},
+		"a line that begins anew":         {label{150, 370, "Nobody read it."}, 2},
+		"a line further down":             {label{150, 430, "came by."}, 2},
+		"a line that begins further away": {label{400, 370, "came by."}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := read(t, reader(t), sheet(t, append(first, c.next)...), 150, schemas.LaidRegion{Kind: "text", Score: .9, X0: 120, Y0: 260, X1: 1100, Y1: 343})
+			if len(p.Blocks) != c.want || c.want == 1 && !strings.HasSuffix(p.Blocks[0].Text, "when they came by.") {
+				t.Errorf("%d blocks: %+v", len(p.Blocks), p.Blocks)
+			}
+		})
+	}
+}
+
 func TestSmallPrintIsLookedAtLarger(t *testing.T) {
 	text := strings.Repeat(prose+" ", 4)
 	im := drawn(t, 150, 5.5, 2100, 1275, text)
