@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -65,6 +66,16 @@ func (b *broker) ids(ctx context.Context, topics []string) (map[string]topicID, 
 
 // offsets returns the offset of each partition at one end of the log.
 func (b *broker) offsets(ctx context.Context, of []place, at int64, isolation int8) (map[place]int64, error) {
+	resp, err := b.cl.Request(ctx, listOffsets(of, at, isolation))
+	if err != nil {
+		return nil, fmt.Errorf("asking for the ends of the log: %w", err)
+	}
+	out := make(map[place]int64, len(of))
+	return out, readOffsets(resp.(*kmsg.ListOffsetsResponse), len(of), out)
+}
+
+// listOffsets is the request for the offset of each partition at one end of the log.
+func listOffsets(of []place, at int64, isolation int8) *kmsg.ListOffsetsRequest {
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.ReplicaID, req.IsolationLevel = -1, isolation
 	byTopic := map[string]int{}
@@ -81,21 +92,54 @@ func (b *broker) offsets(ctx context.Context, of []place, at int64, isolation in
 		part.Partition, part.Timestamp = p.partition, at
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, part)
 	}
-	resp, err := b.cl.Request(ctx, req)
-	if err != nil {
-		return nil, fmt.Errorf("asking for the ends of the log: %w", err)
-	}
-	out := make(map[place]int64, len(of))
-	for _, t := range resp.(*kmsg.ListOffsetsResponse).Topics {
+	return req
+}
+
+// readOffsets takes the offsets of so many partitions out of an answer.
+func readOffsets(resp *kmsg.ListOffsetsResponse, asked int, into map[place]int64) error {
+	got := 0
+	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
 			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return nil, fmt.Errorf("asking for the end of %s/%d: %w", t.Topic, p.Partition, err)
+				return fmt.Errorf("asking for the end of %s/%d: %w", t.Topic, p.Partition, err)
 			}
-			out[place{t.Topic, p.Partition}] = p.Offset
+			into[place{t.Topic, p.Partition}] = p.Offset
+			got++
 		}
 	}
-	if len(out) != len(of) {
-		return nil, fmt.Errorf("asked for the ends of %d partitions, got %d", len(of), len(out))
+	if got != asked {
+		return fmt.Errorf("asked for the ends of %d partitions, got %d", asked, got)
+	}
+	return nil
+}
+
+// leaders returns who leads each partition as of now; one that nobody leads is an error.
+func (b *broker) leaders(ctx context.Context, of []place) (map[place]int32, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	for i, p := range of {
+		if slices.ContainsFunc(of[:i], func(q place) bool { return q.topic == p.topic }) {
+			continue
+		}
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = &p.topic
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := req.RequestWith(ctx, b.cl)
+	if err != nil {
+		return nil, fmt.Errorf("asking who leads: %w", err)
+	}
+	out := make(map[place]int32, len(of))
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if t.Topic != nil && p.Leader >= 0 {
+				out[place{*t.Topic, p.Partition}] = p.Leader
+			}
+		}
+	}
+	for _, p := range of {
+		if _, ok := out[p]; !ok {
+			return nil, fmt.Errorf("nobody leads %s/%d", p.topic, p.partition)
+		}
 	}
 	return out, nil
 }

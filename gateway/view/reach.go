@@ -44,6 +44,13 @@ func (r *reach) now() map[place]int64 {
 	return maps.Clone(r.at)
 }
 
+// partitions is how many there are.
+func (r *reach) partitions() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.at)
+}
+
 // short lists the partitions that are not read to the ends, and what to wait for.
 func (r *reach) short(ends map[place]int64) ([]place, <-chan struct{}) {
 	r.mu.Lock()

@@ -24,6 +24,8 @@ type reader struct {
 
 	kept map[string]topicID // topics whose place the store keeps
 
+	question question // of those who look up
+
 	mu sync.Mutex // one writer to a job's row at a time
 }
 
@@ -33,7 +35,9 @@ func (v *View) reader() (*reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("view: %w", err)
 	}
-	return &reader{v: v, ask: &broker{cl: cl, adm: kadm.NewClient(cl)}}, nil
+	r := &reader{v: v, ask: &broker{cl: cl, adm: kadm.NewClient(cl)}}
+	r.question.r = r
+	return r, nil
 }
 
 func (r *reader) close() {
@@ -131,7 +135,10 @@ func (r *reader) ends(ctx context.Context) (map[place]int64, error) {
 // missing asks for the ends and looks, once for all who wait, which of them are not reached.
 func (r *reader) missing(ctx context.Context) (map[place]int64, error) {
 	r.v.metrics.lookups.Inc()
-	ends, err := r.ends(ctx)
+	ends, err := r.question.ends(ctx)
+	if err != nil { // the client's own way knows when to try again, and when not
+		ends, err = r.ends(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -33,8 +33,10 @@ type world struct {
 	adm   *kadm.Client
 }
 
-func newWorld(t testing.TB) *world {
-	w := &world{t: t, conn: testenv.Kafka(t), plan: testenv.Plan(t)}
+func newWorld(t testing.TB) *world { return newWorldOn(t, testenv.Kafka(t)) }
+
+func newWorldOn(t testing.TB, conn stream.Connection) *world {
+	w := &world{t: t, conn: conn, plan: testenv.Plan(t)}
 	var err error
 	if w.codec, err = w.conn.Codec(); err != nil {
 		t.Fatal(err)

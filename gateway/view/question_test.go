@@ -1,0 +1,77 @@
+package view_test
+
+import (
+	"errors"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+
+	"docstream/internal/stream"
+)
+
+// several is a cluster of embedded brokers whatever the environment says: nobody can tell a real one to move a leader or to fail.
+func several(t *testing.T, brokers int) (*world, *kfake.Cluster) {
+	if os.Getenv("DOCSTREAM_TEST_KAFKA") != "" {
+		t.Skip("needs brokers that do what they are told")
+	}
+	registry := srfake.New()
+	t.Cleanup(registry.Close)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(brokers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	conn := stream.DefaultConnection()
+	conn.Brokers, conn.Registry = cluster.ListenAddrs(), registry.URL()
+	return newWorldOn(t, conn), cluster
+}
+
+// Who looks up asks the leaders: where one has moved, the next is asked at once.
+func TestALeaderThatMovesHoldsNobodyUp(t *testing.T) {
+	w, cluster := several(t, 3)
+	v := w.view()
+	v.fresh(t)
+	for i := range 4 {
+		for _, topic := range []string{"documents.cpu.normal", "jobs"} {
+			if err := cluster.MoveTopicPartition(w.plan.Name(topic), 1, int32(i%3)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		job := newJob()
+		w.publish(submission("acme", job)) // where nobody moved
+		began := time.Now()
+		v.fresh(t)
+		if _, ok := v.Job("acme", job); !ok {
+			t.Errorf("P4: after %d moves a job is not known", i+1)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	}
+}
+
+// What a broker refuses once is asked again for the same look-up.
+func TestAQuestionThatFailsIsAskedAgain(t *testing.T) {
+	w, cluster := several(t, 1)
+	v := w.view()
+	v.fresh(t)
+	var failures atomic.Int32
+	cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		return nil, errors.New("told to fail"), failures.Add(-1) >= 0
+	})
+	for range 5 {
+		failures.Store(1)
+		job := newJob()
+		w.publish(submission("acme", job))
+		v.fresh(t)
+		if _, ok := v.Job("acme", job); !ok {
+			t.Error("P4: a job is not known")
+		}
+	}
+}
