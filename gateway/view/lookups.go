@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"docstream/internal/pause"
 )
 
 // lookups shares one look-up of the ends among all who wait: while one is under way, everybody who comes waits for the next, which begins
@@ -16,6 +14,9 @@ type lookups struct {
 	next *lookup
 	over bool // nobody answers any more
 	kick chan struct{}
+
+	expected int           // who wait once all are back who waited last
+	complete chan struct{} // they are
 }
 
 // lookup is one question and, once done is closed, its answer.
@@ -31,7 +32,9 @@ type lookup struct {
 	alarm *time.Timer   // nil: none of them minds
 }
 
-func newLookups() *lookups { return &lookups{kick: make(chan struct{}, 1)} }
+func newLookups() *lookups {
+	return &lookups{kick: make(chan struct{}, 1), complete: make(chan struct{}, 1)}
+}
 
 // lookupTimeout bounds one look-up.
 const lookupTimeout = 5 * time.Second
@@ -82,7 +85,12 @@ func (l *lookups) join(until time.Time) *lookup {
 		l.next = &lookup{done: make(chan struct{}), soon: make(chan struct{})}
 	}
 	mine := l.next
-	mine.waiting++
+	if mine.waiting++; mine.waiting == l.expected {
+		select {
+		case l.complete <- struct{}{}:
+		default:
+		}
+	}
 	switch {
 	case until.IsZero():
 	case mine.alarm == nil:
@@ -106,6 +114,7 @@ func (l *lookups) wake(who *lookup) {
 
 // give answers a look-up that was taken.
 func (l *lookups) give(to *lookup, ends map[place]int64, err error) {
+	l.expect(to.waiting)
 	to.ends, to.err = ends, err
 	close(to.done)
 	l.wake(to)
@@ -123,6 +132,20 @@ func (l *lookups) take() *lookup {
 	return now
 }
 
+// expect notes how many there are to be if those who are answered come back to those who wait already.
+func (l *lookups) expect(answered int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expected = answered
+	if l.next != nil {
+		l.expected += l.next.waiting
+	}
+	select {
+	case <-l.complete: // as many as were expected before
+	default:
+	}
+}
+
 // end sends away who waits and whoever comes.
 func (l *lookups) end() {
 	l.mu.Lock()
@@ -133,10 +156,11 @@ func (l *lookups) end() {
 	}
 }
 
-// Where many ask, a look-up waits a moment for more of them: one question then answers a crowd, and the processors are left to the answers.
+// Where many ask, a look-up waits a moment for more of them: one question then answers a crowd, and the processors are left to the answers. It
+// does not wait once all are there who were there before.
 const (
-	crowd  = 8
-	gather = 2 * time.Millisecond
+	crowd     = 8
+	gathering = 2 * time.Millisecond
 )
 
 // run answers look-ups until ctx ends.
@@ -149,7 +173,7 @@ func (l *lookups) run(ctx context.Context, ask func(context.Context) (map[place]
 		case <-l.kick:
 		}
 		if crowded {
-			pause.For(ctx, gather)
+			l.gather(ctx)
 		}
 		now := l.take()
 		if now == nil {
@@ -160,5 +184,16 @@ func (l *lookups) run(ctx context.Context, ask func(context.Context) (map[place]
 		ends, err := ask(bounded)
 		cancel()
 		l.give(now, ends, err)
+	}
+}
+
+// gather waits for a crowd.
+func (l *lookups) gather(ctx context.Context) {
+	t := time.NewTimer(gathering)
+	defer t.Stop()
+	select {
+	case <-l.complete:
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }

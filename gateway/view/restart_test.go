@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -209,6 +210,37 @@ func TestAllWhoWaitShareOneLookUp(t *testing.T) {
 	if n := len(asked); n != 0 {
 		t.Errorf("%d look-ups more than two", n)
 	}
+}
+
+// Where the same many ask again and again, nobody waits for more of them than there are, and one question answers nearly all.
+func TestACrowdThatIsCompleteAsksAtOnce(t *testing.T) {
+	const crowd, times = 20, 500
+	var asked atomic.Int32
+	shared := view.Shared(t.Context(), func() error {
+		asked.Add(1)
+		time.Sleep(time.Millisecond) // as a broker does: who comes meanwhile waits for the next
+		return nil
+	})
+	began := time.Now()
+	done := make(chan error)
+	for range crowd {
+		go func() {
+			var err error
+			for range times {
+				err = errors.Join(err, shared.WaitUntil(t.Context(), began.Add(time.Minute)))
+			}
+			done <- err
+		}()
+	}
+	for range crowd {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := asked.Load(); n > crowd*times/4 { // as many as there are times would do
+		t.Errorf("%d questions for %d waits", n, crowd*times)
+	}
+	t.Logf("%d questions for %d waits in %s", asked.Load(), crowd*times, time.Since(began))
 }
 
 // Those who wait share a timer too, and yet each keeps his own time.
