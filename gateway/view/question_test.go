@@ -2,7 +2,6 @@ package view_test
 
 import (
 	"errors"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,11 +13,8 @@ import (
 	"docstream/internal/stream"
 )
 
-// several is a cluster of embedded brokers whatever the environment says: nobody can tell a real one to move a leader or to fail.
+// several is a cluster of embedded brokers, whatever the environment says: a real one cannot be told to move a leader or to fail.
 func several(t *testing.T, brokers int) (*world, *kfake.Cluster) {
-	if os.Getenv("DOCSTREAM_TEST_KAFKA") != "" {
-		t.Skip("needs brokers that do what they are told")
-	}
 	registry := srfake.New()
 	t.Cleanup(registry.Close)
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(brokers))
