@@ -261,11 +261,12 @@ func (p *platform) submit(name string, file []byte, fields map[string]string) st
 	return j.JobID
 }
 
-// status returns a job, waiting out answers that say "try again": a 404 for an accepted job is never waited out (P4).
+// status returns a job, waiting out answers that say "try again": a 404 for an accepted job is never waited out (P4). A member that is killed
+// while it joins its group keeps the others waiting for the rebalance timeout, a minute, in which nothing is folded.
 func (p *platform) status(id string) job {
 	p.t.Helper()
 	var j job
-	p.eventually(60*time.Second, "an answer about "+id, func() bool {
+	p.eventually(3*time.Minute, "an answer about "+id, func() bool {
 		a, err := p.request(http.MethodGet, "/api/v1/jobs/"+id, nil, "")
 		if err != nil || a.status == http.StatusServiceUnavailable {
 			_ = p.reload() // the gateway may have been killed by the test
