@@ -18,6 +18,8 @@ import (
 const (
 	layoutModel      = "layout-cdla.onnx"
 	orientationModel = "orientation.onnx"
+	quickModel       = "ppocrv6-tiny-rec.onnx"
+	quickDictionary  = "ppocrv6-tiny-dict.txt"
 )
 
 // digests pins every file of the model set by SHA-256. A result may only come from these bytes, or from
@@ -130,7 +132,7 @@ func (s ModelSet) Check() error {
 	if _, err := os.Stat(s.LibraryPath()); err != nil {
 		errs = append(errs, err)
 	}
-	for _, file := range s.files() {
+	for _, file := range append(s.files(), witness.model, witness.dictionary) {
 		_, err := s.read(file)
 		errs = append(errs, err)
 	}
@@ -158,8 +160,8 @@ func (s ModelSet) read(file pinned) ([]byte, error) {
 // model. They are for one goroutine at a time. Everything missing is the world's fault, so that the harness waits.
 type Models struct {
 	set    ModelSet
-	loaded map[string]*Model
-	remote *remote // nil: the models are loaded into this process
+	loaded map[string]*Model // by digest
+	remote *remote           // nil: the models are loaded into this process
 }
 
 // Open prepares the set; nothing is read yet.
@@ -206,6 +208,21 @@ func (m *Models) Recognisers() ([]Recogniser, error) {
 	return out, nil
 }
 
+// Witness is the pinned quick recogniser on the CPU of this process, whatever the set reads pages with and on: what it says decides which pages
+// are read at all, and that must not change with their reader (P5).
+func (m *Models) Witness() (Recogniser, error) {
+	own := m
+	if m.remote != nil || m.set.Device != CPU {
+		own = &Models{set: ModelSet{Dir: m.set.Dir, Library: m.set.Library, Device: CPU}, loaded: make(map[string]*Model)}
+	}
+	l, err := own.load(witness.model, AppendArgMax, ArgMaxIndex, ArgMaxScore)
+	if err != nil {
+		return Recogniser{}, err
+	}
+	d, err := own.dictionary(witness.dictionary)
+	return Recogniser{l, witness.model.name(), d}, err
+}
+
 func (m *Models) dictionary(file pinned) ([]string, error) {
 	b, err := m.set.read(file)
 	if err != nil {
@@ -219,7 +236,7 @@ func (m *Models) dictionary(file pinned) ([]string, error) {
 }
 
 func (m *Models) load(file pinned, change func([]byte) ([]byte, error), outputs ...string) (*Model, error) {
-	if l, ok := m.loaded[file.path]; ok {
+	if l, ok := m.loaded[file.sha256]; ok {
 		return l, nil
 	}
 	if m.remote != nil {
@@ -240,7 +257,7 @@ func (m *Models) load(file pinned, change func([]byte) ([]byte, error), outputs 
 	if err != nil {
 		return nil, absent(fmt.Errorf("model %s: %w", file.path, err))
 	}
-	m.loaded[file.path] = l
+	m.loaded[file.sha256] = l
 	return l, nil
 }
 
@@ -258,7 +275,7 @@ func (m *Models) elsewhere(file pinned, outputs []string) (*Model, error) {
 		outputs = g.outputs
 	}
 	l := &Model{remote: m.remote, digest: file.sha256, graph: g, outputs: outputs}
-	m.loaded[file.path] = l
+	m.loaded[file.sha256] = l
 	return l, nil
 }
 

@@ -164,9 +164,12 @@ func (s ModelSet) detection() pinned {
 // recogniser is a model with its dictionary.
 type recogniser struct{ model, dictionary pinned }
 
+// witness is what reads the sample that a hidden text layer is held to.
+var witness = recogniser{or("", quickModel), or("", quickDictionary)}
+
 // recognisers are the one that reads every line, and behind it in a cascade the one that reads the doubtful lines.
 func (s ModelSet) recognisers() []recogniser {
-	quick := recogniser{or(s.Files.Quick, "ppocrv6-tiny-rec.onnx"), or(s.Files.QuickDictionary, "ppocrv6-tiny-dict.txt")}
+	quick := recogniser{or(s.Files.Quick, quickModel), or(s.Files.QuickDictionary, quickDictionary)}
 	thorough := recogniser{or(s.Files.Thorough, "ppocrv6-small-rec.onnx"), or(s.Files.ThoroughDictionary, "ppocrv6-dict.txt")}
 	switch s.Reading().Recognition {
 	case Tiny:
