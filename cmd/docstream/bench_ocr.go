@@ -148,7 +148,7 @@ func (p *program) readers(cfg Config, o paperOptions) (all []paperReader, err er
 
 // sheets renders and degrades what is not there yet: the first page of every file, then the second ones.
 func (p *program) sheets(files []string, o paperOptions) (out []sheet, err error) {
-	format := pdf.New("")
+	format := pdf.New("", nil)
 	defer format.Close()
 	all, most := make([][]cleanPage, len(files)), 0
 	for i, file := range files {

@@ -9,6 +9,7 @@ import (
 	"docstream/processors/layout"
 	"docstream/processors/ocr"
 	"docstream/processors/prepare"
+	"docstream/processors/prepare/formats/witness"
 )
 
 func (p *program) engineCommand() *cobra.Command {
@@ -41,7 +42,7 @@ func register(m *engine.Mux, cfg Config, names []string) error {
 	for _, name := range names {
 		switch name {
 		case "prepare":
-			prepare.Register(m, cfg.Prepare)
+			prepare.Register(m, cfg.Prepare, func() (witness.Reader, error) { return ocr.OpenGlance(models) })
 		case "layout":
 			layout.Register(m, models.Layout, models.Orientation)
 		case "ocr":

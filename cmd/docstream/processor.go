@@ -150,13 +150,14 @@ func add(h *stream.Harness, w *wiring, pool *engine.Pool, name, class string) {
 
 // usable says at once, in one line, what the models lack.
 func usable(m engine.ModelSet, names []string) error {
-	if !slices.Contains(names, "layout") && !slices.Contains(names, "ocr") {
+	reads := slices.Contains(names, "layout") || slices.Contains(names, "ocr")
+	if !reads && !slices.Contains(names, "prepare") {
 		return nil
 	}
 	if err := m.Check(); err != nil {
 		return fail(exitFailed, "the models are not complete (%s): run make parts", oneLine(err))
 	}
-	if m.Device == engine.CPU {
+	if !reads || m.Device == engine.CPU {
 		return nil
 	}
 	_, err := engine.OpenRuntime(m.LibraryPath(), m.Device)

@@ -25,6 +25,7 @@ import (
 	"docstream/processors/prepare/formats/pptx"
 	"docstream/processors/prepare/formats/rtf"
 	"docstream/processors/prepare/formats/text"
+	"docstream/processors/prepare/formats/witness"
 	"docstream/processors/prepare/formats/xlsx"
 	"docstream/schemas"
 	"docstream/schemas/document"
@@ -72,11 +73,15 @@ type figure struct {
 	Data      []byte
 }
 
-// Register adds the handlers of the stage to a child.
-func Register(m *engine.Mux, c Config) {
+// Register adds the handlers of the stage to a child. Hidden text layers are held to what the witness reads, which is opened once; nil: they are
+// judged by themselves.
+func Register(m *engine.Mux, c Config, open func() (witness.Reader, error)) {
 	r := &reader{}
+	if open != nil {
+		open = once(open)
+	}
 	r.formats = []formats.Format{
-		pdf.New(c.CompileDir),
+		pdf.New(c.CompileDir, open),
 		images.New(),
 		text.New(),
 		text.NewStructured(),
@@ -95,6 +100,17 @@ func Register(m *engine.Mux, c Config) {
 	}
 	engine.Handle(m, methodOpen, r.open)
 	engine.Handle(m, methodPage, r.page)
+}
+
+// once opens a witness at its first use, and again only where that failed.
+func once(open func() (witness.Reader, error)) func() (witness.Reader, error) {
+	var r witness.Reader
+	return func() (_ witness.Reader, err error) {
+		if r == nil {
+			r, err = open()
+		}
+		return r, err
+	}
 }
 
 // reader holds the one document that is open.

@@ -8,6 +8,7 @@ import (
 
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
+	"docstream/processors/prepare/formats/witness"
 	"docstream/schemas"
 )
 
@@ -37,6 +38,10 @@ type Config struct {
 	ImageSide   int    `koanf:"image_side"`   // pixels a side of a page image; larger ones are made smaller
 	OCRClass    string `koanf:"ocr_class"`    // hardware class of the lanes that page images go to
 	LastAttempt int    `koanf:"last_attempt"` // attempt, from 0, at which a page that crashes the engine is given up alone
+
+	LayerLines     int     `koanf:"layer_lines"`     // of a page with a hidden text layer that are read to hold it to the picture; 0: it is believed where it looks well
+	LayerAgreement float64 `koanf:"layer_agreement"` // of such a layer with what is read, 0 to 1: below it the page is recognised
+	LayerSilence   float64 `koanf:"layer_silence"`   // of the lines of the picture that such a layer may lack, 0 to 1
 
 	Buckets []Bucket `koanf:"buckets"` // where sources may lie besides the tenant's own prefix of the platform's bucket
 
@@ -72,7 +77,12 @@ func DefaultConfig() Config {
 		ImageSide:   4096,
 		OCRClass:    "gpu",
 		LastAttempt: 3,
-		Buckets:     []Bucket{},
+
+		LayerLines:     8,
+		LayerAgreement: 0.85,
+		LayerSilence:   0.1,
+
+		Buckets: []Bucket{},
 	}
 }
 
@@ -102,6 +112,9 @@ func (c Config) Validate() error {
 	check(c.ImageSide >= 256 && c.ImageSide <= c.MaxSide, "image_side must be 256 to max_side (%d), is %d", c.MaxSide, c.ImageSide)
 	check(c.OCRClass == "cpu" || c.OCRClass == "gpu", "ocr_class must be cpu or gpu, is %q", c.OCRClass)
 	check(c.LastAttempt >= 0, "last_attempt must not be negative, is %d", c.LastAttempt)
+	check(c.LayerLines >= 0 && c.LayerLines <= 100, "layer_lines must be 0 to 100, is %d", c.LayerLines)
+	check(c.LayerAgreement >= 0 && c.LayerAgreement <= 1, "layer_agreement must be 0 to 1, is %g", c.LayerAgreement)
+	check(c.LayerSilence >= 0 && c.LayerSilence <= 1, "layer_silence must be 0 to 1, is %g", c.LayerSilence)
 	for i, b := range c.Buckets {
 		check(schemas.ValidTenant(b.Tenant), "buckets[%d]: tenant %q is not of the form [a-z0-9-]{1,40}", i, b.Tenant)
 		check(bucketForm.MatchString(b.Bucket), "buckets[%d]: %q is no name of a bucket", i, b.Bucket)
@@ -120,11 +133,14 @@ func (c Config) limits(o schemas.Options) formats.Limits {
 }
 
 func (c Config) want(o schemas.Options) formats.Want {
-	return formats.Want{OCR: ocr(o), DPI: cmp.Or(o.DPI, c.DPI), Side: c.ImageSide, Figures: o.Figures == schemas.On}
+	return formats.Want{OCR: ocr(o), DPI: cmp.Or(o.DPI, c.DPI), Side: c.ImageSide, Figures: o.Figures == schemas.On,
+		Layers: witness.Bounds{Lines: c.LayerLines, Agreement: c.LayerAgreement, Silence: c.LayerSilence}}
 }
 
 // rendering is what of the configuration can change a result.
-func (c Config) rendering() string { return fmt.Sprintf("dpi=%d side=%d", c.DPI, c.ImageSide) }
+func (c Config) rendering() string {
+	return fmt.Sprintf("dpi=%d side=%d layer=%d,%g,%g", c.DPI, c.ImageSide, c.LayerLines, c.LayerAgreement, c.LayerSilence)
+}
 
 func ocr(o schemas.Options) string {
 	if o.OCR == "" {

@@ -3,7 +3,7 @@
 //
 // One event is one chunk of at most 32 pages; the next chunk travels as a continuation of lower priority, so that a large document holds
 // up nobody (P6, P9). A page with a good text layer becomes blocks at once, and where pictures of text stand beside it an image of these for
-// recognition as well; any other becomes an image. The files are opened in the engine's child process, so that one that crashes or hangs its reader hurts only itself (P7).
+// recognition as well; any other becomes an image. Of a text layer that nobody sees a sample is held to the picture over it. The files are opened in the engine's child process, so that one that crashes or hangs its reader hurts only itself (P7).
 package prepare
 
 import (
@@ -20,7 +20,7 @@ import (
 )
 
 // Version changes whenever this stage may give another result for the same bytes and options.
-const Version = "prepare/7"
+const Version = "prepare/8"
 
 // stageName is how the stage is called in events and costs.
 const stageName = "prepare"

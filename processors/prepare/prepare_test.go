@@ -29,7 +29,7 @@ const childVariable = "DOCSTREAM_TEST_CHILD"
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		err := engine.Main(context.Background(), func(m *engine.Mux) error {
-			prepare.Register(m, prepare.Config{CompileDir: os.Getenv(childVariable)})
+			prepare.Register(m, prepare.Config{CompileDir: os.Getenv(childVariable)}, nil)
 			return nil
 		})
 		if err != nil {

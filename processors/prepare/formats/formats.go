@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"docstream/internal/fault"
+	"docstream/processors/prepare/formats/witness"
 	"docstream/schemas"
 	"docstream/schemas/document"
 )
@@ -56,6 +57,8 @@ type Want struct {
 	Side int    // pixels; a picture with a longer side is made smaller
 
 	Figures bool // with the pictures of figures
+
+	Layers witness.Bounds // of a text layer that nobody sees; no lines: it is believed where it looks well
 }
 
 // The values of the OCR option.

@@ -43,6 +43,17 @@ func Shrink(m image.Image, dpi, side int) (image.Image, int) {
 	return dst, max(1, dpi*side/longest)
 }
 
+// Grey is a picture without its colours.
+func Grey(m image.Image) *image.Gray {
+	m = gray(m)
+	if g, ok := m.(*image.Gray); ok {
+		return g
+	}
+	out := image.NewGray(image.Rect(0, 0, m.Bounds().Dx(), m.Bounds().Dy()))
+	draw.Draw(out, out.Bounds(), m, m.Bounds().Min, draw.Src)
+	return out
+}
+
 // gray returns an 8-bit gray picture where m has no colour, else an opaque one on white: recognisers know no transparency.
 func gray(m image.Image) image.Image {
 	b := m.Bounds()

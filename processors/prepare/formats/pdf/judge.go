@@ -13,7 +13,7 @@ import (
 // pictures is what a page shows beside text.
 type pictures struct {
 	objects  int     // of any kind, at the top level
-	coverage float64 // square points of the largest picture
+	coverage float64 // square points of the largest picture, which may be one of tiles
 	covered  bool    // the largest picture is painted over text
 	paths    int
 	rules    rules
@@ -25,6 +25,7 @@ const (
 	maxObjects = 1000 // looked at closely on one page
 	maxTraced  = 5000 // looked at for rules
 	maxDepth   = 3    // of forms inside forms
+	unbroken   = 0.9  // of a place that pictures which touch have to cover to be one: a frame of them is none
 )
 
 // lookAtPictures walks the objects of the page in the order they are painted.
@@ -35,7 +36,7 @@ func (p *page) lookAtPictures() (pictures, error) {
 		return s, fmt.Errorf("count objects: %w", err)
 	}
 	s.objects = c.Count
-	texts := 0
+	texts, tiles, over := 0, 0.0, false
 	for i := range min(c.Count, maxTraced) {
 		o, err := p.pdf.FPDFPage_GetObject(&requests.FPDFPage_GetObject{Page: p.page, Index: i})
 		if err != nil {
@@ -68,7 +69,15 @@ func (p *page) lookAtPictures() (pictures, error) {
 		if r.area() > s.coverage {
 			s.coverage, s.covered = r.area(), texts > 0
 		}
+		if tiles += r.area(); len(s.shown) == 0 {
+			over = texts > 0
+		}
 		s.show(r)
+	}
+	for _, r := range s.shown { // scanners cut a page into strips
+		if r.area() > s.coverage && tiles >= unbroken*r.area() {
+			s.coverage, s.covered = r.area(), over
+		}
 	}
 	return s, nil
 }
@@ -102,9 +111,10 @@ func (p *page) kindOf(o references.FPDF_PAGEOBJECT, depth int) (enums.FPDF_PAGEO
 type verdict int
 
 const (
-	poor  verdict = iota // the page has to be looked at
-	good                 // the text layer says what the page says
-	blank                // the page says nothing
+	poor    verdict = iota // the page has to be looked at
+	good                   // the text layer says what the page says
+	claimed                // it may, but nobody sees it, or its letters are odd: it has to be held to what the page shows
+	blank                  // the page says nothing
 )
 
 // judge decides from the layer alone, so that the same page always gets the same answer.
@@ -117,27 +127,22 @@ func (t *layer) judge() verdict {
 		drawing     = 300 // paths: text may have been turned into outlines
 		plausible   = 0.97
 	)
+	text := t.letters()
 	switch {
 	case t.glyphs == 0 && t.objects == 0:
 		return blank
 	case t.glyphs == 0, float64(t.bad) > badShare*float64(t.glyphs):
 		return poor
-	case t.lies():
+	case t.lies(text):
 		return poor
 	}
 	share := t.coverage / max(t.area, 1)
-	if share > fullPage {
-		if t.underHidden() {
-			if t.plausibility() < plausible {
-				return poor
-			}
-			return good
-		}
-		if t.glyphs < stamp {
-			return poor
-		}
-	}
-	if t.glyphs < caption && (share > somePicture || t.paths > drawing) {
+	switch {
+	case t.scan() && t.plausibility() < plausible, !t.scan() && share > fullPage && t.glyphs < stamp:
+		return poor
+	case t.scan(), text.odd():
+		return claimed
+	case t.glyphs < caption && (share > somePicture || t.paths > drawing):
 		return poor
 	}
 	return good
@@ -146,8 +151,10 @@ func (t *layer) judge() verdict {
 // fullPage is the share of a page under one picture from which it is a scan.
 const fullPage = 0.75
 
-// underHidden reports whether what the largest picture shows is also there as hidden text.
-func (t *layer) underHidden() bool { return t.covered || t.looked > 0 && 2*t.hidden > t.looked }
+// scan reports whether what the text says is to be seen in a picture alone: most of it is invisible, or the picture is painted over it.
+func (t *layer) scan() bool {
+	return t.looked > 0 && 2*t.hidden > t.looked || t.covered && t.coverage > fullPage*t.area
+}
 
 // plausibility is the share of words that look as if a person had written them. A hidden layer made by a bad recogniser has stray
 // signs, digits inside words and capitals in their middle.

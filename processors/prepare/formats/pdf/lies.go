@@ -14,6 +14,8 @@ const (
 	lieLetters    = 180  // likewise
 	commonLetters = 0.44 // of letters that are one of a, e, i, n, o, r, s and t, at least: .52 in Polish, .64 in German, .31 where letters were exchanged
 	fewVowels     = 0.26 // of letters that are vowels, at least: .37 in German and English
+	oddLetters    = 0.50 // of common letters: a text that has less may be a lie
+	oddVowels     = 0.32 // of vowels, likewise
 	mixedShare    = 0.2  // of words with letters of two alphabets
 	signShare     = 0.65 // of words that no person would have written; program code stays below .5
 	wrongBytes    = 3    // pairs of letters that are one letter of UTF-8, from which they are no accident
@@ -21,9 +23,16 @@ const (
 	commonShare   = 0.04 // of Chinese signs that are the most common ones: real text has some .3
 )
 
-// lies reports whether the layer says what no page would.
-func (t *layer) lies() bool {
-	var text letters
+// letters counts those of the layer.
+func (t *layer) letters() (out letters) {
+	for _, w := range t.words {
+		out.add(strings.TrimFunc(w.text, func(r rune) bool { return !unicode.IsLetter(r) }))
+	}
+	return out
+}
+
+// lies reports whether the layer, whose letters these are, says what no page would.
+func (t *layer) lies(text letters) bool {
 	var mixed, wrong, plausible int
 	var han, common, kana int
 	for _, w := range t.words {
@@ -52,7 +61,6 @@ func (t *layer) lies() bool {
 				kana++
 			}
 		}
-		text.add(strings.TrimFunc(w.text, func(r rune) bool { return !unicode.IsLetter(r) }))
 	}
 	all := len(t.words)
 	share := func(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
@@ -88,8 +96,13 @@ func (l *letters) add(word string) {
 }
 
 // strange reports whether no language uses its letters like this.
-func (l *letters) strange() bool {
-	return l.all >= lieLetters && (float64(l.common) < commonLetters*float64(l.all) || float64(l.vowels) < fewVowels*float64(l.all))
+func (l letters) strange() bool { return l.below(commonLetters, fewVowels) }
+
+// odd reports whether few languages do.
+func (l letters) odd() bool { return l.below(oddLetters, oddVowels) }
+
+func (l letters) below(common, vowels float64) bool {
+	return l.all >= lieLetters && (float64(l.common) < common*float64(l.all) || float64(l.vowels) < vowels*float64(l.all))
 }
 
 // wronglyRead reports whether a word has letters of UTF-8 that were read byte by byte.

@@ -31,7 +31,7 @@ const (
 
 // unread are the places of pictures that may hold text which the layer does not have.
 func (t *layer) unread() (out []rect) {
-	if t.coverage > fullPage*t.area && t.underHidden() {
+	if t.scan() {
 		return nil // a scan whose text layer is believed
 	}
 	area := 0.0

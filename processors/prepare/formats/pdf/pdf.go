@@ -23,6 +23,7 @@ import (
 
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
+	"docstream/processors/prepare/formats/witness"
 	"docstream/schemas"
 )
 
@@ -38,13 +39,17 @@ const (
 // tenth of one with it.
 type Format struct {
 	cacheDir string
+	witness  func() (witness.Reader, error) // nil: there is none
 	pool     pdfium.Pool
 	memory   memory
 	native   native
 }
 
-// New returns the format; the folder holds the compiled PDFium between processes, no folder means that every process compiles it.
-func New(cacheDir string) *Format { return &Format{cacheDir: cacheDir} }
+// New returns the format; the folder holds the compiled PDFium between processes, no folder means that every process compiles it. The witness is
+// asked for when the first layer is to be held to its picture; nil means that layers are judged by themselves.
+func New(cacheDir string, w func() (witness.Reader, error)) *Format {
+	return &Format{cacheDir: cacheDir, witness: w}
+}
 
 // Claims reports whether the media type is PDF.
 func (f *Format) Claims(media string) bool { return media == MediaType }
@@ -204,6 +209,8 @@ func (d *doc) Read(n int, w formats.Want) (out formats.Page, err error) {
 	switch t.judge() {
 	case good:
 		return d.finish(&p, t, w)
+	case claimed:
+		return d.compare(&p, t, w)
 	case blank:
 		if d.spoiled(&p) {
 			return out, brokenPage()

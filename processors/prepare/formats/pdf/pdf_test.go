@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		dir = os.TempDir()
 	}
-	format = pdf.New(filepath.Join(dir, "docstream", "compiled"))
+	format = pdf.New(filepath.Join(dir, "docstream", "compiled"), nil)
 	code := m.Run()
 	format.Close()
 	os.Exit(code)

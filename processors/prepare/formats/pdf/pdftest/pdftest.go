@@ -11,7 +11,7 @@ import (
 type Page struct {
 	Width, Height float64 // points; 0 means 612 × 792
 	Rotate        int     // degrees
-	Content       string  // content stream; the fonts are F1 Helvetica, F2 bold, F3 Courier and F4, in which every letter is private
+	Content       string  // content stream; the fonts are F1 Helvetica, F2 bold, F3 Courier, F4, in which every letter is private, and F5, which shows one letter and says another
 	Image         *Image  // drawn by Picture
 	Field         string  // value of a form field near the top of the page; empty for none
 	Link          *Link   // a place that leads somewhere
@@ -58,6 +58,13 @@ const private = `/CIDInit /ProcSet findresource begin 12 dict begin begincmap
 1 beginbfrange <20> <7e> <e020> endbfrange
 endcmap end end`
 
+// lying exchanges e with d and t with l.
+const lying = `/CIDInit /ProcSet findresource begin 12 dict begin begincmap
+1 begincodespacerange <00> <ff> endcodespacerange
+1 beginbfrange <20> <7e> <0020> endbfrange
+4 beginbfchar <65> <0064> <64> <0065> <74> <006c> <6c> <0074> endbfchar
+endcmap end end`
+
 // Write returns the file.
 func Write(pages ...Page) []byte {
 	w := &writer{}
@@ -76,6 +83,9 @@ func Write(pages ...Page) []byte {
 	}
 	w.object(f4, "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /ToUnicode 7 0 R >>", nil)
 	w.object(cmap, "", []byte(private))
+	f5 := first + perPage*len(pages)
+	w.object(f5, fmt.Sprintf("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding /ToUnicode %d 0 R >>", f5+1), nil)
+	w.object(f5+1, "", []byte(lying))
 	for i := range bombs {
 		body := strings.Repeat("/Bomb Do\n", 20)
 		if i == bombs-1 {
@@ -102,8 +112,8 @@ func Write(pages ...Page) []byte {
 			annotations = append(annotations, fmt.Sprintf("%d 0 R", at+5))
 		}
 		w.object(at, fmt.Sprintf("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %g %g] /Rotate %d /Contents %d 0 R /Resources << "+
-			"/Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R /F4 6 0 R >> /XObject << /Im %d 0 R %s >> >> /Annots [%s] >>",
-			p.Width, p.Height, p.Rotate, at+1, at+2, bomb, strings.Join(annotations, " ")), nil)
+			"/Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R /F4 6 0 R /F5 %d 0 R >> /XObject << /Im %d 0 R %s >> >> /Annots [%s] >>",
+			p.Width, p.Height, p.Rotate, at+1, f5, at+2, bomb, strings.Join(annotations, " ")), nil)
 		w.object(at+1, "", []byte(p.Content))
 		img := p.Image
 		if img == nil {
