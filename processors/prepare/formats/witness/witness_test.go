@@ -154,6 +154,7 @@ func TestALayerIsHeldToThePicture(t *testing.T) {
 	words := truth(t, 1, 900)
 	plain, layer := sheet(t, words, 10, 150)
 	em := layer[0].At.Dy()
+	slanted, along := aslant(plain, layer, 2)
 	rnd := rand.New(rand.NewPCG(1, 5))
 	empty := image.NewGray(plain.Rect)
 	photo := image.NewGray(plain.Rect)
@@ -167,6 +168,7 @@ func TestALayerIsHeldToThePicture(t *testing.T) {
 	}{
 		"it says the same":                  {plain, layer, true},
 		"a little beside":                   {plain, moved(layer, em/2, em/5), true},
+		"on a sheet that lies aslant":       {slanted, along, true},
 		"one letter of twenty is wrong":     {plain, misread(layer, .05, rnd), true},
 		"of another page":                   {plain, say(layer, truth(t, 7, 900)), false},
 		"a line further down":               {plain, moved(layer, 0, 26), false},
