@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"docstream/gateway/view"
@@ -129,15 +130,27 @@ func wreck(t testing.TB, dir string) {
 	}
 }
 
-// remake deletes a topic and makes it again.
+// remake deletes a topic and makes it again, and returns when the brokers show the new one: a busy one learns of it a little later.
 func (w *world) remake(topic string) {
 	w.t.Helper()
+	id := func() kadm.TopicID {
+		topics, err := w.adm.ListTopics(w.t.Context(), w.plan.Name(topic))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return topics[w.plan.Name(topic)].ID
+	}
+	before := id()
 	if _, err := w.adm.DeleteTopics(w.t.Context(), w.plan.Name(topic)); err != nil {
 		w.t.Fatal(err)
 	}
 	eventually(w.t, "the topic made anew", func() bool {
 		_, err := w.adm.CreateTopic(w.t.Context(), int32(w.plan.State), -1, nil, w.plan.Name(topic))
 		return err == nil
+	})
+	eventually(w.t, "the new topic shown", func() bool {
+		now := id()
+		return now != before && now != kadm.TopicID{}
 	})
 }
 
