@@ -115,9 +115,8 @@ func (p *platform) term(role string) time.Duration {
 }
 
 // TestAStopRedoesNothing asks each role to stop with SIGTERM while documents are on their way, and lets its successor go on. No document ends
-// otherwise than without the stop, no object of a page is written a second time, nor an output but of what was being
-// composed, an endpoint is told of each job once, a role
-// ends by itself with success, and docstream verify finds nothing amiss.
+// otherwise than without the stop, no object of a page is written a second time, nor an output but of what was being composed, an endpoint is
+// told of each job once, a role ends by itself with success, and docstream verify finds nothing amiss.
 func TestAStopRedoesNothing(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	s3 := testenv.S3(t)
