@@ -64,13 +64,16 @@ func (l *lookups) ends(ctx context.Context, until time.Time) (map[place]int64, e
 		default:
 		}
 	}
-	ctx, cancel := bounded(ctx, until)
+	limited, cancel := bounded(ctx, until)
 	defer cancel()
 	select {
 	case <-mine.done:
+		if err := ctx.Err(); err != nil { // both at once: who has gone is told so, here as above
+			return nil, err
+		}
 		return mine.ends, mine.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	case <-limited.Done():
+		return nil, limited.Err()
 	}
 }
 
