@@ -30,7 +30,7 @@ var only = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/service/sqs": {"connectors/s3"},
 	"github.com/twmb/franz-go/pkg/kfake":       {"internal/testenv"},
 	"testing":                                  {"internal/testenv"},
-	module + "/internal/testenv":               {},
+	module + "/internal/testenv":               {"internal/testenv"},
 	module + "/cmd/docstream":                  {},
 }
 
@@ -52,6 +52,9 @@ var rooms = map[string][]string{
 	"internal/proof":     {"schemas", "internal/fault", "internal/topology", "internal/seal"},
 	"internal/stream":    {"schemas", "internal/fault", "internal/failpoint", "internal/topology", "internal/telemetry", "internal/turn", "internal/proof", "internal/pause"},
 	"internal/testenv":   {"internal/blob", "internal/stream", "internal/topology", "schemas"},
+
+	"internal/testenv/models": {"internal/engine", "internal/testenv"},
+
 	"producers":          {"schemas", "internal/fault", "internal/stream"},
 	"producers/clients":  {"schemas"},
 	"producers/holder":   {"internal/stream"},

@@ -9,10 +9,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"docstream/gateway"
 	"docstream/internal/stream"
+	"docstream/internal/testenv"
 	"docstream/schemas"
 )
 
@@ -24,18 +24,12 @@ type broken struct {
 	count   int16
 }
 
-// onBroken gives a world such a broker. It is the embedded one whatever the environment says: nobody can tell a real one to fail.
+// onBroken gives a world such a broker, which is an embedded one.
 func onBroken(t testing.TB) (stream.Connection, *broken) {
 	if os.Getenv("DOCSTREAM_TEST_KAFKA") != "" {
 		t.Skip("needs a broker that fails when told to")
 	}
-	registry := srfake.New()
-	t.Cleanup(registry.Close)
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	conn, cluster := testenv.Embedded(t, 1)
 	b := &broken{cluster: cluster, count: int16(kmsg.ListOffsets)}
 	b.fail.Store(-1)
 	cluster.Control(func(req kmsg.Request) (kmsg.Response, error, bool) {
@@ -48,8 +42,6 @@ func onBroken(t testing.TB) (stream.Connection, *broken) {
 		}
 		return nil, nil, false
 	})
-	conn := stream.DefaultConnection()
-	conn.Brokers, conn.Registry = cluster.ListenAddrs(), registry.URL()
 	return conn, b
 }
 

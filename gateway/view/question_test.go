@@ -6,30 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sr/srfake"
 
-	"docstream/internal/stream"
+	"docstream/internal/testenv"
 )
-
-// several is a cluster of embedded brokers, whatever the environment says: a real one cannot be told to move a leader or to fail.
-func several(t *testing.T, brokers int) (*world, *kfake.Cluster) {
-	registry := srfake.New()
-	t.Cleanup(registry.Close)
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(brokers))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	conn := stream.DefaultConnection()
-	conn.Brokers, conn.Registry = cluster.ListenAddrs(), registry.URL()
-	return newWorldOn(t, conn), cluster
-}
 
 // Who looks up asks the leaders: where one has moved, the next is asked at once.
 func TestALeaderThatMovesHoldsNobodyUp(t *testing.T) {
-	w, cluster := several(t, 3)
+	conn, cluster := testenv.Embedded(t, 3)
+	w := newWorldOn(t, conn)
 	v := w.view()
 	v.fresh(t)
 	for i := range 4 {
@@ -53,7 +38,8 @@ func TestALeaderThatMovesHoldsNobodyUp(t *testing.T) {
 
 // What a broker refuses once is asked again for the same look-up.
 func TestAQuestionThatFailsIsAskedAgain(t *testing.T) {
-	w, cluster := several(t, 1)
+	conn, cluster := testenv.Embedded(t, 1)
+	w := newWorldOn(t, conn)
 	v := w.view()
 	v.fresh(t)
 	var failures atomic.Int32

@@ -29,20 +29,30 @@ import (
 // Kafka returns a connection to a broker and a registry that live as long as the test.
 func Kafka(t testing.TB) stream.Connection {
 	t.Helper()
+	if brokers := os.Getenv("DOCSTREAM_TEST_KAFKA"); brokers != "" {
+		return connection(t, strings.Split(brokers, ","))
+	}
+	conn, _ := Embedded(t, 1)
+	return conn
+}
+
+// Embedded is Kafka on embedded brokers whatever the environment says: a real one cannot be told to fail or to move a leader.
+func Embedded(t testing.TB, brokers int) (stream.Connection, *kfake.Cluster) {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(brokers), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
+	if err != nil {
+		t.Fatalf("starting the embedded brokers: %v", err)
+	}
+	t.Cleanup(cluster.Close)
+	return connection(t, cluster.ListenAddrs()), cluster
+}
+
+// connection is one to brokers and to a registry of the test.
+func connection(t testing.TB, brokers []string) stream.Connection {
 	registry := srfake.New()
 	t.Cleanup(registry.Close)
 	conn := stream.DefaultConnection()
-	conn.Registry = registry.URL()
-	if brokers := os.Getenv("DOCSTREAM_TEST_KAFKA"); brokers != "" {
-		conn.Brokers = strings.Split(brokers, ",")
-		return conn
-	}
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
-	if err != nil {
-		t.Fatalf("starting the embedded broker: %v", err)
-	}
-	t.Cleanup(broker.Close)
-	conn.Brokers = broker.ListenAddrs()
+	conn.Brokers, conn.Registry = brokers, registry.URL()
 	return conn
 }
 

@@ -25,6 +25,7 @@ import (
 	"docstream/internal/engine"
 	"docstream/internal/engine/raster"
 	"docstream/internal/fault"
+	"docstream/internal/testenv/models"
 	"docstream/processors/layout"
 	"docstream/schemas"
 )
@@ -136,25 +137,9 @@ func TestConfigNamesWhatCannotWork(t *testing.T) {
 	}
 }
 
-func models(t testing.TB) *engine.Models {
-	t.Helper()
-	set := engine.DefaultModelSet()
-	if err := set.Check(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	m, err := set.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 func finder(t testing.TB) *layout.Finder {
 	t.Helper()
-	ms := models(t)
+	ms := models.Open(t, engine.DefaultModelSet())
 	l, err := ms.Layout()
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +227,7 @@ func TestATurnedPageHasTheSameRegionsWhereTheyLie(t *testing.T) {
 }
 
 func TestAChildLaysOutAnEncodedPageAndRefusesABomb(t *testing.T) {
-	models(t)
+	models.Open(t, engine.DefaultModelSet())
 	var b bytes.Buffer
 	if err := png.Encode(&b, article(t)); err != nil {
 		t.Fatal(err)

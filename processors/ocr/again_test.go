@@ -12,6 +12,7 @@ import (
 
 	"docstream/internal/engine"
 	"docstream/internal/engine/raster"
+	"docstream/internal/testenv/models"
 	"docstream/ops/bench/paper"
 	"docstream/processors/ocr"
 	"docstream/schemas/document"
@@ -22,11 +23,7 @@ func wordwise(t testing.TB, word float64) *ocr.Reader {
 	t.Helper()
 	set := engine.DefaultModelSet()
 	set.Doubt, set.WordDoubt = 1e-9, word
-	m, err := set.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := ocr.Open(m)
+	r, err := ocr.Open(models.Open(t, set))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +31,7 @@ func wordwise(t testing.TB, word float64) *ocr.Reader {
 }
 
 func TestWordsWithADoubtfulSignAreReadAgain(t *testing.T) {
-	models(t)
+	models.Open(t, engine.DefaultModelSet())
 	worse, err := paper.Degrade(drawn(t, 150, 8, 1240, 900, prose, strings.ToUpper(prose)), paper.Noise, 7)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +88,7 @@ func TestASpaceThatWasNotReadIsSeenByItsGap(t *testing.T) {
 }
 
 func TestLanguagesWithLettersThatTheQuickModelLacksAreReadByTheThoroughOne(t *testing.T) {
-	models(t)
+	models.Open(t, engine.DefaultModelSet())
 	var b bytes.Buffer
 	if err := png.Encode(&b, drawn(t, 150, 11, 900, 300, "A short page of one line.", "")); err != nil {
 		t.Fatal(err)

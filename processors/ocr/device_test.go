@@ -16,6 +16,7 @@ import (
 
 	"docstream/internal/engine"
 	"docstream/internal/fault"
+	"docstream/internal/testenv/models"
 	"docstream/processors/ocr"
 	"docstream/schemas"
 )
@@ -61,7 +62,7 @@ func readOn(t *testing.T, p *engine.Pool, page []byte) ([]byte, error) {
 }
 
 func TestASharedDeviceGivesTheBytesOfAnEngineOfItsOwnHoweverItBatches(t *testing.T) {
-	models(t)
+	models.Open(t, engine.DefaultModelSet())
 	pages := encoded(t)
 	var want [][]byte
 	alone := newEngine(t, "models")
@@ -91,7 +92,7 @@ func TestASharedDeviceGivesTheBytesOfAnEngineOfItsOwnHoweverItBatches(t *testing
 }
 
 func TestADeviceThatDiesCostsWhatWasOnItAndComesBack(t *testing.T) {
-	models(t)
+	models.Open(t, engine.DefaultModelSet())
 	reg := prometheus.NewRegistry()
 	p, page := sharedEngine(t, 2, 16, reg), encoded(t)[0]
 	if err := p.StartDevice(t.Context()); err != nil {

@@ -26,6 +26,7 @@ import (
 	"docstream/internal/engine/convex"
 	"docstream/internal/engine/photo"
 	"docstream/internal/engine/raster"
+	"docstream/internal/testenv/models"
 	"docstream/ops/bench/paper"
 	"docstream/processors/ocr"
 	"docstream/schemas"
@@ -33,25 +34,9 @@ import (
 )
 
 // models opens the tiny set; without it the test fails in CI and is skipped elsewhere.
-func models(t testing.TB) *engine.Models {
-	t.Helper()
-	set := engine.DefaultModelSet()
-	if err := set.Check(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	m, err := set.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 func reader(t testing.TB) *ocr.Reader {
 	t.Helper()
-	r, err := ocr.Open(models(t))
+	r, err := ocr.Open(models.Open(t, engine.DefaultModelSet()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +293,7 @@ func TestSamplesReadAsTheirTranscriptsSay(t *testing.T) {
 }
 
 func TestAChildReadsAnEncodedPage(t *testing.T) {
-	models(t)
+	models.Open(t, engine.DefaultModelSet())
 	var b bytes.Buffer
 	if err := png.Encode(&b, drawn(t, 150, 11, 1240, 1754, prose)); err != nil {
 		t.Fatal(err)
@@ -350,17 +335,7 @@ func cascade(t testing.TB, recognition string, doubt float64) *ocr.Reader {
 	t.Helper()
 	set := engine.DefaultModelSet()
 	set.Recognition, set.Doubt = recognition, doubt
-	if err := set.Check(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	m, err := set.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := ocr.Open(m)
+	r, err := ocr.Open(models.Open(t, set))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ import (
 	"docstream/internal/blob"
 	"docstream/internal/engine"
 	"docstream/internal/fault"
+	"docstream/internal/testenv/models"
 	"docstream/processors/ocr"
 	"docstream/schemas"
 	"docstream/schemas/document"
@@ -197,7 +198,7 @@ func TestFiguresLieBesideTheResultWhereTheyAreAskedFor(t *testing.T) {
 }
 
 func TestAFigureIsCutOutOfThePageAsItIsRead(t *testing.T) {
-	models(t)
+	models.Open(t, engine.DefaultModelSet())
 	page := sheet(t, label{150, 200, "The harbour was quiet when the first boat came in"}, label{150, 260, "and nobody waited on the pier."})
 	square := image.Rect(300, 600, 700, 800)
 	m := image.NewGray(image.Rect(0, 0, page.W, page.H))
@@ -236,7 +237,7 @@ func TestAFigureIsCutOutOfThePageAsItIsRead(t *testing.T) {
 }
 
 func TestWhatIsReadInPicturesGoesIntoTheTextOfThePage(t *testing.T) {
-	models(t)
+	models.Open(t, engine.DefaultModelSet())
 	page := sheet(t, label{150, 700, "North pier 4.20 metres deep"}, label{150, 760, "South pier 3.15 metres deep"})
 	var b bytes.Buffer
 	if err := png.Encode(&b, &image.Gray{Pix: page.Planes[0], Stride: page.W, Rect: image.Rect(0, 0, page.W, page.H)}); err != nil {

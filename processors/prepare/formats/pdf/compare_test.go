@@ -17,6 +17,7 @@ import (
 	"golang.org/x/image/math/fixed"
 
 	"docstream/internal/engine"
+	"docstream/internal/testenv/models"
 	"docstream/processors/ocr"
 	"docstream/processors/prepare/formats"
 	"docstream/processors/prepare/formats/pdf"
@@ -91,21 +92,10 @@ type scripted struct{ err error }
 func (s scripted) Read(*image.Gray, image.Rectangle) (string, float64, error) { return "", 0, s.err }
 func (s scripted) Knows(string) bool                                          { return true }
 
-// witnessed is the format with the real witness; without its models the test fails in CI and is skipped elsewhere.
+// witnessed is the format with the real witness.
 func witnessed(t testing.TB) *pdf.Format {
 	t.Helper()
-	set := engine.DefaultModelSet()
-	if err := set.Check(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	m, err := set.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := ocr.OpenGlance(m)
+	g, err := ocr.OpenGlance(models.Open(t, engine.DefaultModelSet()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"image/draw"
 	"math"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/image/math/fixed"
 
 	"docstream/internal/engine"
+	"docstream/internal/testenv/models"
 	"docstream/ops/bench/paper"
 	"docstream/ops/sample"
 	"docstream/processors/ocr"
@@ -24,21 +24,10 @@ import (
 
 var bounds = witness.Bounds{Lines: 8, Agreement: 0.85, Silence: 0.1}
 
-// reader is the real one; without its models the test fails in CI and is skipped elsewhere.
+// reader is the real one.
 func reader(t testing.TB) witness.Reader {
 	t.Helper()
-	set := engine.DefaultModelSet()
-	if err := set.Check(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	m, err := set.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := ocr.OpenGlance(m)
+	g, err := ocr.OpenGlance(models.Open(t, engine.DefaultModelSet()))
 	if err != nil {
 		t.Fatal(err)
 	}
