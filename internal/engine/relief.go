@@ -43,13 +43,11 @@ func (p *Pool) relief(s *seat, methods []string) *child {
 		if err = c.warm(methods, p.cfg.StartDeadline); err == nil {
 			return c
 		}
-		if !p.isClosed() {
-			p.end(s, c, "not started")
-		}
 	}
 	if p.isClosed() { // which ends all children, this one too
 		return nil
 	}
+	p.end(s, c, "not started")
 	p.log.Warn("an engine child that has done its share goes on: its successor did not start", "slot", s.number, "error", err)
 	return nil
 }
