@@ -43,8 +43,8 @@ func Shrink(m image.Image, dpi, side int) (image.Image, int) {
 	return dst, max(1, dpi*side/longest)
 }
 
-// Grey is a picture without its colours.
-func Grey(m image.Image) *image.Gray {
+// Luminance is a picture without its colours.
+func Luminance(m image.Image) *image.Gray {
 	m = gray(m)
 	if g, ok := m.(*image.Gray); ok {
 		return g

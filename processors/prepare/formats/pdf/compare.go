@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"image"
 
-	"github.com/klippa-app/go-pdfium/requests"
-
 	"docstream/internal/fault"
 	"docstream/processors/prepare/formats"
 	"docstream/processors/prepare/formats/witness"
@@ -22,12 +20,12 @@ func (d *doc) compare(p *page, t *layer, w formats.Want) (out formats.Page, err 
 	if err != nil {
 		return d.finish(p, t, w)
 	}
-	if _, err := p.checkPictures(d.limits); errors.As(err, new(*fault.Error)) {
+	r, _, err := d.pixels(p, dpi)
+	if errors.As(err, new(*fault.Error)) {
 		return d.finish(p, t, w)
 	}
-	r, err := d.pdf.RenderPageInDPI(&requests.RenderPageInDPI{Page: p.page, DPI: dpi})
 	if err != nil {
-		return out, fmt.Errorf("render: %w", err)
+		return out, err
 	}
 	defer r.Cleanup()
 	m := r.Result.RenderedImage
@@ -42,7 +40,7 @@ func (d *doc) compare(p *page, t *layer, w formats.Want) (out formats.Page, err 
 	if !t.scan() {
 		b.Silence = 1 // it need not say what stands in pictures: they are looked at by themselves
 	}
-	found, err := witness.Ask(formats.Grey(m), t.said(dpi), reader, b)
+	found, err := witness.Ask(formats.Luminance(m), t.said(dpi), reader, b)
 	if err != nil {
 		return out, fmt.Errorf("read a sample: %w", err)
 	}

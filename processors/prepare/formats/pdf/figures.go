@@ -1,12 +1,9 @@
 package pdf
 
 import (
-	"fmt"
 	"image"
 	"math"
 	"regexp"
-
-	"github.com/klippa-app/go-pdfium/requests"
 
 	"docstream/processors/prepare/formats"
 	"docstream/schemas/document"
@@ -105,12 +102,9 @@ func (d *doc) pictures(p *page, out *document.Page, w formats.Want) (shown []for
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.checkPictures(d.limits); err != nil {
-		return nil, err
-	}
-	r, err := d.pdf.RenderPageInDPI(&requests.RenderPageInDPI{Page: p.page, DPI: dpi})
+	r, _, err := d.pixels(p, dpi)
 	if err != nil {
-		return nil, fmt.Errorf("render: %w", err)
+		return nil, err
 	}
 	defer r.Cleanup()
 	m, ok := r.Result.RenderedImage.(interface {

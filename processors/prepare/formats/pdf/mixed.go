@@ -1,13 +1,10 @@
 package pdf
 
 import (
-	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
 	"math"
-
-	"github.com/klippa-app/go-pdfium/requests"
 
 	"docstream/processors/prepare/formats"
 )
@@ -57,12 +54,9 @@ func (d *doc) mixed(p *page, t *layer, w formats.Want) (*formats.Image, error) {
 	if err != nil {
 		return nil, nil // the text is what there is
 	}
-	if _, err := p.checkPictures(d.limits); err != nil {
-		return nil, err
-	}
-	r, err := d.pdf.RenderPageInDPI(&requests.RenderPageInDPI{Page: p.page, DPI: dpi})
+	r, _, err := d.pixels(p, dpi)
 	if err != nil {
-		return nil, fmt.Errorf("render: %w", err)
+		return nil, err
 	}
 	defer r.Cleanup()
 	m, ok := r.Result.RenderedImage.(draw.Image)

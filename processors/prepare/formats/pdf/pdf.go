@@ -16,6 +16,7 @@ import (
 	pdfiumerrors "github.com/klippa-app/go-pdfium/errors"
 	"github.com/klippa-app/go-pdfium/references"
 	"github.com/klippa-app/go-pdfium/requests"
+	"github.com/klippa-app/go-pdfium/responses"
 	"github.com/klippa-app/go-pdfium/webassembly"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -248,19 +249,28 @@ func (p *page) resolution(w formats.Want) (int, error) {
 	return dpi, nil
 }
 
-// render turns the page into pixels. A page on which nothing is to be seen is empty, unless an image is asked for.
+// pixels draws the page, and returns the pictures in it. One over the limits is refused before it is unpacked. Who asked cleans the result up.
+func (d *doc) pixels(p *page, dpi int) (*responses.RenderPageInDPI, []references.FPDF_PAGEOBJECT, error) {
+	pictures, err := p.checkPictures(d.limits)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := d.pdf.RenderPageInDPI(&requests.RenderPageInDPI{Page: p.page, DPI: dpi})
+	if err != nil {
+		return nil, nil, fmt.Errorf("render: %w", err)
+	}
+	return r, pictures, nil
+}
+
+// render makes the image of the page. A page on which nothing is to be seen is empty, unless an image is asked for.
 func (d *doc) render(p *page, w formats.Want) (out formats.Page, err error) {
 	dpi, err := p.resolution(w)
 	if err != nil {
 		return out, err
 	}
-	pictures, err := p.checkPictures(d.limits)
+	r, pictures, err := d.pixels(p, dpi)
 	if err != nil {
 		return out, err
-	}
-	r, err := d.pdf.RenderPageInDPI(&requests.RenderPageInDPI{Page: p.page, DPI: dpi})
-	if err != nil {
-		return out, fmt.Errorf("render: %w", err)
 	}
 	defer r.Cleanup()
 	if w.OCR != formats.Force && formats.Blank(r.Result.RenderedImage) {
